@@ -1,0 +1,58 @@
+//! Who is really at the other end of a request?
+//!
+//! Behind a reverse proxy a service sees the proxy, not the person. The person's address stands in a header, and
+//! anyone can write headers. This crate turns the two into one answer by a written [`Policy`]: one method, the
+//! networks that are trusted, and what happens otherwise. Everything that the policy does not say fails closed.
+//!
+//! ```
+//! use truehop::{Peer, Policy};
+//!
+//! // Our proxies live in 192.168.0.0/24 and append to X-Forwarded-For.
+//! let policy = Policy::x_forwarded_for().trusted(["192.168.0.0/24"]).build()?;
+//!
+//! let peer: Peer = "192.168.0.20:51312".parse()?;
+//! let headers = [("X-Forwarded-For", "6.6.6.6, 203.0.113.95, 192.168.0.10")];
+//! let resolution = policy.resolve(peer, &headers[..])?;
+//! assert_eq!(resolution.client().ip().to_string(), "203.0.113.95");
+//!
+//! // The same header from anybody else means nothing.
+//! let stranger: Peer = "198.51.100.7:40000".parse()?;
+//! assert_eq!(policy.resolve(stranger, &headers[..])?.client().ip().to_string(), "198.51.100.7");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The crate is pure: no I/O, no async, no unsafe code, and [`Policy::resolve`] allocates nothing. [`Policy::explain`]
+//! tells the same story hop by hop, for people.
+//!
+//! # Words
+//!
+//! The *peer* is the other end of the socket, as the kernel says. A *claim* is an address that a header asserts. A
+//! *hop* is one address in the forwarding chain, nearest last. The *client* is what a policy resolved, and the only
+//! address that decisions may use.
+//!
+//! # Features
+//!
+//! * `http`: [`Fields`] for `http::HeaderMap`.
+//! * `serde`: [`PolicyConfig`] can be read from TOML and JSON, an [`Explanation`] written.
+
+#![forbid(unsafe_code)]
+
+mod explain;
+mod fields;
+mod network;
+mod node;
+mod notice;
+mod peer;
+mod policy;
+mod resolve;
+
+pub use explain::{Explanation, Rung, Verdict};
+pub use fields::Fields;
+pub use network::{Network, ParseNetworkError};
+pub use node::Hop;
+pub use notice::{Detector, FORWARDING_HEADERS, Suspicion};
+pub use peer::{ParsePeerError, Peer};
+pub use policy::{
+    BadPolicy, Format, Method, OnAllTrusted, OnDuplicate, OnZone, Otherwise, Policy, PolicyConfig, Trusted,
+};
+pub use resolve::{Client, Resolution, Unresolved};

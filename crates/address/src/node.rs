@@ -1,0 +1,191 @@
+//! One entry of a forwarding header, read strictly.
+//!
+//! Invariant: a [`Hop`] is a folded, specified address. Loose spellings that other parsers accept (octal and hex
+//! octets, integers, signs, netmasks, quotes) are refused: two readers that disagree about an entry are a hole.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str;
+
+use crate::policy::OnZone;
+
+/// One address in the forwarding chain, with the port when the entry told one.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Hop {
+    ip: IpAddr,
+    port: Option<u16>,
+}
+
+impl Hop {
+    pub(crate) fn new(ip: IpAddr, port: Option<u16>) -> Self {
+        Self {
+            ip: ip.to_canonical(),
+            port,
+        }
+    }
+
+    /// The address, IPv4-mapped IPv6 folded to IPv4.
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// The port, when the entry told one.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}", SocketAddr::new(self.ip, port)),
+            None => write!(f, "{}", self.ip),
+        }
+    }
+}
+
+/// Why an entry is no address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NodeFault {
+    /// Not an address in one of the forms below, or the unspecified address.
+    Malformed,
+    /// `unknown` or `_obfuscated` (RFC 7239 sections 6.2 and 6.3): the proxy hides the address.
+    Unidentified,
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`, without surrounding blanks.
+pub(crate) fn parse(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
+    let text = str::from_utf8(text).map_err(|_| NodeFault::Malformed)?;
+    if text.eq_ignore_ascii_case("unknown") || text.starts_with('_') {
+        return Err(NodeFault::Unidentified);
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (inside, rest) = rest.split_once(']').ok_or(NodeFault::Malformed)?;
+        let port = match rest {
+            "" => None,
+            _ => Some(
+                rest.strip_prefix(':')
+                    .and_then(parse_port)
+                    .ok_or(NodeFault::Malformed)?,
+            ),
+        };
+        return specified(parse_v6(inside, zone), port);
+    }
+    match text.split_once(':') {
+        None => specified(parse_v4(text), None),
+        Some((_, rest)) if rest.contains(':') => specified(parse_v6(text, zone), None),
+        Some((address, port)) => specified(
+            parse_v4(address),
+            Some(parse_port(port).ok_or(NodeFault::Malformed)?),
+        ),
+    }
+}
+
+/// Reads `192.0.2.1:80` or `2001:db8::1:80`: the port is mandatory and IPv6 stands without brackets.
+pub(crate) fn parse_unbracketed(text: &[u8]) -> Result<Hop, NodeFault> {
+    let text = str::from_utf8(text).map_err(|_| NodeFault::Malformed)?;
+    let (address, port) = text.rsplit_once(':').ok_or(NodeFault::Malformed)?;
+    let port = parse_port(port).ok_or(NodeFault::Malformed)?;
+    let ip = if address.contains(':') {
+        parse_v6(address, OnZone::Reject)
+    } else {
+        parse_v4(address)
+    };
+    specified(ip, Some(port))
+}
+
+fn specified(ip: Option<IpAddr>, port: Option<u16>) -> Result<Hop, NodeFault> {
+    match ip.map(|ip| Hop::new(ip, port)) {
+        Some(hop) if !hop.ip.is_unspecified() => Ok(hop),
+        _ => Err(NodeFault::Malformed),
+    }
+}
+
+fn parse_v4(text: &str) -> Option<IpAddr> {
+    // The standard library refuses leading zeros, hex and short forms.
+    text.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+}
+
+fn parse_v6(text: &str, zone: OnZone) -> Option<IpAddr> {
+    let address = match text.split_once('%') {
+        None => text,
+        Some((address, id)) if zone == OnZone::Strip && !id.is_empty() => address,
+        Some(_) => return None,
+    };
+    address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+}
+
+/// A decimal port without sign or leading zero.
+fn parse_port(text: &str) -> Option<u16> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_four_forms_are_read_and_folded() {
+        for (text, shown) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+            ("2001:DB8:0:0::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("[::ffff:192.0.2.1]:9", "192.0.2.1:9"),
+        ] {
+            assert_eq!(parse(text.as_bytes(), OnZone::Reject).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn loose_spellings_are_refused() {
+        for text in [
+            "",
+            " 1.2.3.4",
+            "1.2.3",
+            "1.2.3.4.5",
+            "01.2.3.4",
+            "0x7f.1.1.1",
+            "2130706433",
+            "1.2.3.4:",
+            "1.2.3.4:+80",
+            "1.2.3.4:080",
+            "1.2.3.4:65536",
+            "[1.2.3.4]",
+            "[::1",
+            "::1]",
+            "[::1]80",
+            "[::1]:",
+            "\"1.2.3.4\"",
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "fe80::1%eth0",
+            "1.2.3.4%eth0",
+            "1.2.3.4/32",
+            "1.2.3.4\n",
+        ] {
+            assert_eq!(
+                parse(text.as_bytes(), OnZone::Reject),
+                Err(NodeFault::Malformed),
+                "{text:?}"
+            );
+        }
+        assert_eq!(parse(b"\xff", OnZone::Reject), Err(NodeFault::Malformed));
+        assert_eq!(parse(b"fe80::1%", OnZone::Strip), Err(NodeFault::Malformed));
+    }
+
+    #[test]
+    fn hidden_nodes_are_told_from_nonsense() {
+        for text in ["unknown", "UNKNOWN", "_hidden", "_"] {
+            assert_eq!(
+                parse(text.as_bytes(), OnZone::Reject),
+                Err(NodeFault::Unidentified),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,598 @@
+//! The words of a policy: the same in TOML, JSON and Rust.
+//!
+//! Invariant: what is accepted here means something. A knob that the chosen method does not have, a rule that is no
+//! network, a count below one: each is a [`BadPolicy`] that names the key and the mend, never ignored.
+
+use std::error::Error;
+use std::fmt;
+
+use super::{Policy, Source, Trust, Walk};
+use crate::network::{Network, Networks};
+
+/// Where the client's address comes from: the key `from`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
+#[non_exhaustive]
+pub enum Method {
+    /// The socket; no header is read.
+    Peer,
+    /// A header with a single value, named by the key `header`.
+    Header,
+    /// The list in `X-Forwarded-For`.
+    XForwardedFor,
+}
+
+impl Method {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Header => "header",
+            Self::XForwardedFor => "x-forwarded-for",
+        }
+    }
+}
+
+/// What happens when the policy's header gives no answer: the keys `on_missing`, `on_malformed`, `on_too_few`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
+pub enum Otherwise {
+    /// The request has no client; the error says why.
+    #[default]
+    Reject,
+    /// The peer, which is the proxy, is taken for the client. For health checks that the proxy itself makes.
+    Peer,
+}
+
+/// What happens when every entry of a list is trusted: the key `on_all_trusted`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
+pub enum OnAllTrusted {
+    /// The request has no client.
+    #[default]
+    Reject,
+    /// The peer is taken for the client.
+    Peer,
+    /// The leftmost entry is taken for the client. Right only where no stranger can reach the proxies.
+    Leftmost,
+}
+
+/// What happens when a single-value header stands on several lines: the key `on_duplicate`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
+pub enum OnDuplicate {
+    /// The request has no client: a proxy that appends was taken for one that sets.
+    #[default]
+    #[cfg_attr(feature = "serde", serde(alias = "error"))]
+    Reject,
+    /// The last line counts. For a proxy that is known to append its own line.
+    Last,
+}
+
+/// What happens to a zone id (`fe80::1%eth0`) in a header: the key `on_zone`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
+pub enum OnZone {
+    /// The entry is malformed.
+    #[default]
+    Reject,
+    /// The zone id is cut off.
+    Strip,
+}
+
+/// A spelling of addresses that only a named proxy writes: the key `format`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[non_exhaustive]
+pub enum Format {
+    /// `192.0.2.1:80` or `2001:db8::1:80`, as in `CloudFront-Viewer-Address`: always a port, never brackets.
+    #[cfg_attr(feature = "serde", serde(rename = "ip:port-unbracketed"))]
+    IpPortUnbracketed,
+}
+
+/// Whose claims are believed: the key `trusted`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Trusted {
+    /// The word `any`: whoever can connect. Right only where nothing but the proxy can.
+    Any,
+    /// Networks in CIDR notation, single addresses, or the word `unix`.
+    List(Vec<String>),
+}
+
+/// The words of a policy, before they are checked by [`build`](Self::build).
+///
+/// In TOML: `from = "x-forwarded-for"` and `trusted = ["192.168.0.0/24"]`. In Rust: start with [`Policy::header`] or
+/// [`Policy::x_forwarded_for`] and chain the keys as methods.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(deny_unknown_fields))]
+pub struct PolicyConfig {
+    from: Method,
+    header: Option<String>,
+    trusted: Option<Trusted>,
+    hops: Option<i64>,
+    max_hops: Option<i64>,
+    on_missing: Option<Otherwise>,
+    on_malformed: Option<Otherwise>,
+    on_too_few: Option<Otherwise>,
+    on_all_trusted: Option<OnAllTrusted>,
+    on_duplicate: Option<OnDuplicate>,
+    on_zone: Option<OnZone>,
+    format: Option<Format>,
+}
+
+impl From<Method> for PolicyConfig {
+    fn from(from: Method) -> Self {
+        Self {
+            from,
+            header: None,
+            trusted: None,
+            hops: None,
+            max_hops: None,
+            on_missing: None,
+            on_malformed: None,
+            on_too_few: None,
+            on_all_trusted: None,
+            on_duplicate: None,
+            on_zone: None,
+            format: None,
+        }
+    }
+}
+
+impl PolicyConfig {
+    /// The name of the header that `from = "header"` reads.
+    pub fn header(mut self, name: impl Into<String>) -> Self {
+        self.header = Some(name.into());
+        self
+    }
+
+    /// Trusts these networks (CIDR), single addresses, or `unix`.
+    pub fn trusted<S: Into<String>>(mut self, rules: impl IntoIterator<Item = S>) -> Self {
+        self.trusted = Some(Trusted::List(rules.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Trusts whoever can connect.
+    pub fn trusted_any(mut self) -> Self {
+        self.trusted = Some(Trusted::Any);
+        self
+    }
+
+    /// The client is the `hops`th entry from the right; 1 is the rightmost.
+    pub fn hops(mut self, hops: u32) -> Self {
+        self.hops = Some(hops.into());
+        self
+    }
+
+    /// Refuses a list of more than `max_hops` entries.
+    pub fn max_hops(mut self, max_hops: u32) -> Self {
+        self.max_hops = Some(max_hops.into());
+        self
+    }
+
+    /// What happens when a trusted peer does not send the header.
+    pub fn on_missing(mut self, otherwise: Otherwise) -> Self {
+        self.on_missing = Some(otherwise);
+        self
+    }
+
+    /// What happens when the walked part holds an entry that is no address.
+    pub fn on_malformed(mut self, otherwise: Otherwise) -> Self {
+        self.on_malformed = Some(otherwise);
+        self
+    }
+
+    /// What happens when the list is shorter than `hops`.
+    pub fn on_too_few(mut self, otherwise: Otherwise) -> Self {
+        self.on_too_few = Some(otherwise);
+        self
+    }
+
+    /// What happens when every entry of the list is trusted.
+    pub fn on_all_trusted(mut self, choice: OnAllTrusted) -> Self {
+        self.on_all_trusted = Some(choice);
+        self
+    }
+
+    /// What happens when a single-value header stands on several lines.
+    pub fn on_duplicate(mut self, choice: OnDuplicate) -> Self {
+        self.on_duplicate = Some(choice);
+        self
+    }
+
+    /// What happens to a zone id in the header.
+    pub fn on_zone(mut self, choice: OnZone) -> Self {
+        self.on_zone = Some(choice);
+        self
+    }
+
+    /// Reads the header in a proxy's own spelling.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Checks the words and makes the policy.
+    ///
+    /// # Errors
+    ///
+    /// [`BadPolicy`] names the first key that is missing, has no meaning here, or has no valid value.
+    pub fn build(self) -> Result<Policy, BadPolicy> {
+        self.refuse_foreign_keys()?;
+        let source = match self.from {
+            Method::Peer => return Ok(Policy::peer()),
+            Method::Header => Source::Header {
+                name: self.header_name()?,
+                format: self.format,
+                on_duplicate: self.on_duplicate.unwrap_or_default(),
+            },
+            Method::XForwardedFor => {
+                let walk = match self.hops {
+                    Some(_) => Walk::Count {
+                        hops: at_least_one("hops", self.hops)?.unwrap_or(1),
+                        on_too_few: self.on_too_few.unwrap_or_default(),
+                    },
+                    None => Walk::Trust {
+                        on_all_trusted: self.on_all_trusted.unwrap_or_default(),
+                    },
+                };
+                Source::XForwardedFor {
+                    walk,
+                    max_hops: at_least_one("max_hops", self.max_hops)?,
+                }
+            }
+        };
+        let trust = self.trust()?;
+        if trust.any
+            && matches!(
+                source,
+                Source::XForwardedFor {
+                    walk: Walk::Trust { .. },
+                    ..
+                }
+            )
+        {
+            return Err(BadPolicy::new(
+                "trusted",
+                "trusted = \"any\" leaves nobody in the list to be the client".into(),
+                "add hops = 1 if one proxy stands in front, or name the networks of your proxies".into(),
+            ));
+        }
+        Ok(Policy {
+            source,
+            trust,
+            on_missing: self.on_missing.unwrap_or_default(),
+            on_malformed: self.on_malformed.unwrap_or_default(),
+            on_zone: self.on_zone.unwrap_or_default(),
+        })
+    }
+
+    fn refuse_foreign_keys(&self) -> Result<(), BadPolicy> {
+        use Method::{Header, Peer, XForwardedFor};
+        let from = self.from;
+        let counted = from == XForwardedFor && self.hops.is_some();
+        let walked = from == XForwardedFor && self.hops.is_none();
+        let foreign = [
+            (
+                "header",
+                self.header.is_some(),
+                from == Header,
+                "it belongs to from = \"header\"",
+            ),
+            (
+                "format",
+                self.format.is_some(),
+                from == Header,
+                "it belongs to from = \"header\"",
+            ),
+            (
+                "on_duplicate",
+                self.on_duplicate.is_some(),
+                from == Header,
+                "it belongs to from = \"header\"",
+            ),
+            (
+                "hops",
+                self.hops.is_some(),
+                from == XForwardedFor,
+                "it belongs to a list of hops",
+            ),
+            (
+                "max_hops",
+                self.max_hops.is_some(),
+                from == XForwardedFor,
+                "it belongs to a list of hops",
+            ),
+            (
+                "on_too_few",
+                self.on_too_few.is_some(),
+                counted,
+                "it belongs beside hops",
+            ),
+            (
+                "on_all_trusted",
+                self.on_all_trusted.is_some(),
+                walked,
+                "it belongs to a list walked without hops",
+            ),
+            (
+                "trusted",
+                self.trusted.is_some(),
+                from != Peer,
+                "from = \"peer\" believes nobody",
+            ),
+            (
+                "on_missing",
+                self.on_missing.is_some(),
+                from != Peer,
+                "from = \"peer\" reads no header",
+            ),
+            (
+                "on_malformed",
+                self.on_malformed.is_some(),
+                from != Peer,
+                "from = \"peer\" reads no header",
+            ),
+            (
+                "on_zone",
+                self.on_zone.is_some(),
+                from != Peer,
+                "from = \"peer\" reads no header",
+            ),
+        ];
+        match foreign
+            .into_iter()
+            .find(|&(_, written, has_meaning, _)| written && !has_meaning)
+        {
+            None => Ok(()),
+            Some((key, _, _, why)) => Err(BadPolicy::new(
+                key,
+                format!("{key} has no meaning with from = \"{}\"", from.word()),
+                format!("remove it: {why}"),
+            )),
+        }
+    }
+
+    fn header_name(&self) -> Result<String, BadPolicy> {
+        let help = "write the header that your proxy sets, such as header = \"X-Real-IP\"";
+        let Some(name) = &self.header else {
+            return Err(BadPolicy::new(
+                "header",
+                "from = \"header\" needs the key header".into(),
+                help.into(),
+            ));
+        };
+        // RFC 9110 section 5.6.2: a field name is a token.
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err(BadPolicy::new(
+                "header",
+                format!("{name:?} is not a header's name"),
+                help.into(),
+            ));
+        }
+        let name = name.to_ascii_lowercase();
+        let list = match name.as_str() {
+            "x-forwarded-for" => "from = \"x-forwarded-for\" reads it from the right",
+            "forwarded" => "it is not an address but a list of parameters",
+            _ => return Ok(name),
+        };
+        Err(BadPolicy::new(
+            "header",
+            format!("{name} is a list, not a single address"),
+            list.into(),
+        ))
+    }
+
+    fn trust(&self) -> Result<Trust, BadPolicy> {
+        let rules = match &self.trusted {
+            Some(Trusted::Any) => {
+                return Ok(Trust {
+                    any: true,
+                    ..Trust::default()
+                });
+            }
+            Some(Trusted::List(rules)) => rules,
+            None => {
+                return Err(BadPolicy::new(
+                    "trusted",
+                    format!("from = \"{}\" needs the key trusted", self.from.word()),
+                    "write the addresses of your proxies, such as trusted = [\"192.168.0.0/24\"]".into(),
+                ));
+            }
+        };
+        let mut trust = Trust::default();
+        for (index, rule) in rules.iter().enumerate() {
+            let bad = |problem: String, help: &str| BadPolicy {
+                index: Some(index),
+                ..BadPolicy::new("trusted", problem, help.into())
+            };
+            if rule == "unix" {
+                trust.unix = true;
+                continue;
+            }
+            let network: Network = rule.parse().map_err(|error| {
+                bad(
+                    format!("{rule:?} is no network: {error}"),
+                    "write a CIDR (\"10.0.0.0/8\"), an address (\"10.0.0.1\") or \"unix\"",
+                )
+            })?;
+            if network.prefix() == 0 {
+                return Err(bad(
+                    format!("{rule:?} trusts every address"),
+                    "name the networks of your proxies; if only the proxy can connect, write trusted = \"any\"",
+                ));
+            }
+            trust.rules.push(network);
+        }
+        trust.networks = Networks::new(trust.rules.iter().copied());
+        Ok(trust)
+    }
+}
+
+fn at_least_one(key: &'static str, value: Option<i64>) -> Result<Option<usize>, BadPolicy> {
+    match value {
+        None => Ok(None),
+        Some(n) => match usize::try_from(n) {
+            Ok(n) if n >= 1 => Ok(Some(n)),
+            _ => Err(BadPolicy::new(
+                key,
+                format!("{key} is {n}, but must be at least 1"),
+                "1 is the rightmost entry, which the nearest proxy wrote".into(),
+            )),
+        },
+    }
+}
+
+/// Why the words make no policy: which key, what is wrong, and the mend.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct BadPolicy {
+    /// The key that is wrong or missing.
+    pub key: &'static str,
+    /// The place in the key's list, from 0, when the key holds one.
+    pub index: Option<usize>,
+    /// What is wrong, for people.
+    pub problem: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+impl BadPolicy {
+    fn new(key: &'static str, problem: String, help: String) -> Self {
+        Self {
+            key,
+            index: None,
+            problem,
+            help,
+        }
+    }
+
+    /// The error's code, `bad-policy`.
+    pub fn code(&self) -> &'static str {
+        "bad-policy"
+    }
+}
+
+impl fmt::Display for BadPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.help)
+    }
+}
+
+impl Error for BadPolicy {}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Trusted {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        // By hand: an untagged enum would lose the reason and the place of an error.
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Trusted;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of networks, addresses or \"unix\", or the word \"any\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Trusted, E> {
+                match word {
+                    "any" => Ok(Trusted::Any),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+                }
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Trusted, A::Error> {
+                let mut rules = Vec::new();
+                while let Some(rule) = list.next_element()? {
+                    rules.push(rule);
+                }
+                Ok(Trusted::List(rules))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key_of(config: PolicyConfig) -> &'static str {
+        config.build().unwrap_err().key
+    }
+
+    #[test]
+    fn what_must_be_written_is_asked_for() {
+        assert_eq!(key_of(Policy::x_forwarded_for()), "trusted");
+        assert_eq!(key_of(PolicyConfig::from(Method::Header).trusted_any()), "header");
+    }
+
+    #[test]
+    fn a_knob_of_another_method_is_refused() {
+        let trusted = || Policy::x_forwarded_for().trusted(["10.0.0.1"]);
+        assert_eq!(key_of(trusted().on_duplicate(OnDuplicate::Last)), "on_duplicate");
+        assert_eq!(key_of(trusted().on_too_few(Otherwise::Peer)), "on_too_few");
+        assert_eq!(
+            key_of(trusted().hops(1).on_all_trusted(OnAllTrusted::Peer)),
+            "on_all_trusted"
+        );
+        assert_eq!(key_of(Policy::header("X-Real-IP").trusted_any().hops(1)), "hops");
+        assert_eq!(key_of(PolicyConfig::from(Method::Peer).trusted_any()), "trusted");
+    }
+
+    #[test]
+    fn a_list_header_is_not_a_single_value() {
+        assert_eq!(key_of(Policy::header("X-Forwarded-For").trusted_any()), "header");
+        assert_eq!(key_of(Policy::header("X Real IP").trusted_any()), "header");
+    }
+
+    #[test]
+    fn trusting_everything_takes_the_word_any() {
+        for rule in ["0.0.0.0/0", "::/0", "::ffff:0:0/96"] {
+            let error = Policy::x_forwarded_for()
+                .trusted(["10.0.0.1", rule])
+                .build()
+                .unwrap_err();
+            assert_eq!((error.key, error.index), ("trusted", Some(1)), "{rule}");
+        }
+        assert!(Policy::x_forwarded_for().trusted_any().hops(1).build().is_ok());
+        assert_eq!(key_of(Policy::x_forwarded_for().trusted_any()), "trusted");
+    }
+
+    #[test]
+    fn a_policy_shows_what_it_trusts() {
+        let policy = Policy::x_forwarded_for()
+            .trusted(["10.0.0.2/8", "unix"])
+            .hops(2)
+            .build()
+            .unwrap();
+        assert_eq!(
+            policy.to_string(),
+            "x-forwarded-for, hops 2, trusted 10.0.0.0/8, unix"
+        );
+        assert_eq!(Policy::peer().to_string(), "peer, no header is read");
+        let nobody = Policy::header("X-Real-IP").trusted([""; 0]).build().unwrap();
+        assert_eq!(nobody.to_string(), "header x-real-ip, trusted nobody");
+    }
+}
