@@ -1,0 +1,157 @@
+//! Which host a request is for (RFC 9112 section 3.2, RFC 9110 section 7.2).
+//!
+//! Invariant: one request has one host. A missing, repeated or malformed `Host`, or one that differs from the
+//! request target's authority, is an error, because the next reader may choose the other.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use thiserror::Error;
+
+/// The host of a request, in lower case, with its port when one was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Host {
+    name: String,
+    port: Option<u16>,
+}
+
+impl Host {
+    /// The name or address without the port; IPv6 in brackets.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The port, when one was written.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Reads `uri-host [ ":" port ]` (RFC 9110 section 7.2).
+    ///
+    /// # Errors
+    ///
+    /// [`BadHost::Malformed`].
+    pub fn parse(text: &[u8]) -> Result<Self, BadHost> {
+        let text = std::str::from_utf8(text).map_err(|_| BadHost::Malformed)?;
+        let (name, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (inside, rest) = rest.split_once(']').ok_or(BadHost::Malformed)?;
+                inside.parse::<Ipv6Addr>().map_err(|_| BadHost::Malformed)?;
+                (
+                    &text[..inside.len() + 2],
+                    rest.strip_prefix(':')
+                        .or(if rest.is_empty() { None } else { Some("!") }),
+                )
+            }
+            None => match text.split_once(':') {
+                Some((name, port)) => (name, Some(port)),
+                None => (text, None),
+            },
+        };
+        let port = match port {
+            None | Some("") => None,
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                Some(digits.parse().map_err(|_| BadHost::Malformed)?)
+            }
+            Some(_) => return Err(BadHost::Malformed),
+        };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~[]:".contains(&b);
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(BadHost::Malformed);
+        }
+        Ok(Self {
+            name: name.to_ascii_lowercase(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// The host that a request is for, from the authority of its target (absolute form) and all its `Host` lines.
+///
+/// # Errors
+///
+/// [`BadHost`]: answer 400 (RFC 9112 section 3.2).
+pub fn effective_host<'a>(
+    authority: Option<&str>,
+    host_lines: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Host, BadHost> {
+    let mut lines = host_lines.into_iter();
+    let line = lines.next().ok_or(BadHost::Missing)?;
+    if lines.next().is_some() {
+        return Err(BadHost::Several);
+    }
+    let host = Host::parse(line.trim_ascii())?;
+    match authority {
+        Some(authority) if Host::parse(authority.as_bytes())? != host => Err(BadHost::Differs),
+        _ => Ok(host),
+    }
+}
+
+/// Why a request's host is not known.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum BadHost {
+    /// No `Host` line.
+    #[error("the request has no Host")]
+    Missing,
+    /// More than one `Host` line.
+    #[error("the request has several Host lines")]
+    Several,
+    /// Not `uri-host [ ":" port ]`.
+    #[error("the request's Host is malformed")]
+    Malformed,
+    /// `Host` and the request target name different hosts.
+    #[error("the request's Host differs from its target")]
+    Differs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> Result<String, BadHost> {
+        Host::parse(text.as_bytes()).map(|host| host.to_string())
+    }
+
+    #[test]
+    fn hosts_are_read_strictly_and_folded() {
+        for (text, shown) in [
+            ("Files.Example.org", "files.example.org"),
+            ("a:8080", "a:8080"),
+            ("a:", "a"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("[::1]", "[::1]"),
+            ("[::1]:443", "[::1]:443"),
+        ] {
+            assert_eq!(host(text).as_deref(), Ok(shown));
+        }
+        for text in [
+            "", ":80", "a b", "a/b", "a@b", "a:b", "a:+1", "a:65536", "a:1:2", "[::1", "[::1]x", "[a]",
+            "a\0b", "é",
+        ] {
+            assert_eq!(host(text), Err(BadHost::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn host_twice() {
+        assert_eq!(effective_host(None, [&b"a"[..], b"a"]), Err(BadHost::Several));
+        assert_eq!(effective_host(Some("a"), []), Err(BadHost::Missing));
+    }
+
+    #[test]
+    fn absolute_form() {
+        assert!(effective_host(Some("A:80"), [&b"a:80"[..]]).is_ok());
+        assert_eq!(effective_host(Some("a"), [&b"b"[..]]), Err(BadHost::Differs));
+        assert_eq!(effective_host(Some("a:81"), [&b"a"[..]]), Err(BadHost::Differs));
+    }
+}
