@@ -1,4 +1,5 @@
 //! The cases of the contract, one line each, through `resolve` and `explain`.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 #![cfg(feature = "serde")]
 
 use serde_json::Value;

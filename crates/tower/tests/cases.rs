@@ -1,4 +1,5 @@
 //! The cases of the contract, sent through the layer: what the service sees, and what it never gets to see.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

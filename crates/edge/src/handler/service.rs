@@ -1,0 +1,103 @@
+//! A tower service that runs inside the edge, such as the drop.
+//!
+//! The service gets the client as a [`truehop::Resolution`] in the request's extensions, and the URI in absolute form,
+//! as the client sees it (RFC 9110 section 7.1). A [`Courier`](truehop_delivery::Courier) in the response's extensions
+//! is told when the client has every byte.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri};
+
+use super::Context;
+use crate::body::{Body, BoxError};
+
+/// A service to be mounted on a route.
+#[derive(Clone)]
+pub struct Service(Arc<dyn Call>);
+
+type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+trait Call: Send + Sync {
+    fn call(&self, request: Request<Body>) -> Answer;
+}
+
+impl Service {
+    /// Wraps a tower service; each request gets a clone of it.
+    pub fn new<S, B>(service: S) -> Self
+    where
+        S: tower_service::Service<Request<Body>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(Arc::new(Mounted(service)))
+    }
+
+    /// A service that answers 503, to check a configuration without opening what it names.
+    pub fn unmounted() -> Self {
+        Self(Arc::new(Unmounted))
+    }
+
+    pub(super) async fn handle(&self, mut request: Request<Body>, context: &Context<'_>) -> Response<Body> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        // Host and path were read before; together they are a URI.
+        if let Ok(uri) = Uri::builder()
+            .scheme(context.origin.scheme())
+            .authority(context.origin.host.to_string())
+            .path_and_query(path)
+            .build()
+        {
+            *request.uri_mut() = uri;
+        }
+        request.extensions_mut().insert(context.resolution);
+        self.0.call(request).await
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+struct Mounted<S>(S);
+
+impl<S, B> Call for Mounted<S>
+where
+    S: tower_service::Service<Request<Body>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn call(&self, request: Request<Body>) -> Answer {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
+            let Ok(response) = service.call(request).await;
+            response.map(Body::new)
+        })
+    }
+}
+
+struct Unmounted;
+
+impl Call for Unmounted {
+    fn call(&self, _: Request<Body>) -> Answer {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        Box::pin(std::future::ready(response))
+    }
+}

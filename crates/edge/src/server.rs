@@ -1,0 +1,326 @@
+//! Workers: one thread, one runtime and one set of sockets for each core.
+//!
+//! Invariant: a worker that is told to stop takes no new connection, answers what is under way within the configured
+//! time, and confirms its deliveries before it ends.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use http::Request;
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use truehop::Peer;
+
+use crate::access_log::AccessLog;
+use crate::admin::Admin;
+use crate::body::Body;
+use crate::edge::Shared;
+use crate::front;
+use crate::handler::Handler;
+use crate::listen::{self, Listening};
+use crate::page::RequestId;
+use crate::upstream::Pool;
+use crate::wire::{self, Socket};
+
+/// A pause after an accept that failed for want of descriptors or memory: trying again at once would only burn CPU.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// An edge whose addresses are bound. Clients can connect and wait; nobody answers yet.
+pub struct Bound {
+    pub(crate) listeners: Vec<Listening>,
+    pub(crate) workers: usize,
+    pub(crate) admin: Option<Listening>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Bound {
+    /// Where the edge listens: `http://127.0.0.1:8080`, `https://…`, `unix:/path`.
+    pub fn listeners(&self) -> Vec<String> {
+        self.listeners
+            .iter()
+            .map(|listener| listener.name.clone())
+            .collect()
+    }
+
+    /// Where the operator's listener is.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        match self.admin.as_ref()?.sockets.first()? {
+            listen::Socket::Tcp(listener) => listener.local_addr().ok(),
+            listen::Socket::Unix(_) => None,
+        }
+    }
+
+    /// Starts the workers and returns at once.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread or runtime.
+    pub fn start(self, registry: Registry) -> io::Result<Running> {
+        let (stop, stopped) = watch::channel(false);
+        let mut shares: Vec<Vec<Accepting>> = (0..self.workers).map(|_| Vec::new()).collect();
+        let mut kept = Vec::new();
+        for mut listening in self.listeners {
+            let sockets = std::mem::take(&mut listening.sockets);
+            for (share, socket) in shares.iter_mut().zip(sockets) {
+                share.push(Accepting {
+                    socket,
+                    tls: listening.tls.clone(),
+                    admin: None,
+                });
+            }
+            kept.push(listening);
+        }
+        if let (Some(mut admin), Some(share)) = (self.admin, shares.first_mut()) {
+            let answers = Arc::new(Admin {
+                shared: Arc::clone(&self.shared),
+                registry: Arc::new(registry),
+            });
+            let sockets = std::mem::take(&mut admin.sockets).into_iter();
+            share.extend(sockets.map(|socket| Accepting {
+                socket,
+                tls: None,
+                admin: Some(Arc::clone(&answers)),
+            }));
+        }
+        let mut threads = Vec::with_capacity(self.workers);
+        for (index, share) in shares.into_iter().enumerate() {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let (shared, stopped) = (Arc::clone(&self.shared), stopped.clone());
+            let thread = thread::Builder::new().name(format!("worker-{index}"));
+            threads.push(thread.spawn(move || {
+                let local = LocalSet::new();
+                local.block_on(&runtime, work(shared, share, stopped));
+            })?);
+        }
+        Ok(Running {
+            stop,
+            threads,
+            _listeners: kept,
+        })
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound")
+            .field("listeners", &self.listeners())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An edge that answers.
+pub struct Running {
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+    /// Holds the files of Unix sockets.
+    _listeners: Vec<Listening>,
+}
+
+impl Running {
+    /// Stops: no new connections, what is under way gets its time, deliveries are confirmed. Blocks until then.
+    pub fn stop(self) {
+        // Nobody listens any more when every worker has ended already.
+        let _ = self.stop.send(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker had panicked");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("workers", &self.threads.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One thread's share of the edge.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: AccessLog,
+    /// By the routes' places in the config file; only proxies have one.
+    pools: Vec<Option<Pool>>,
+    ids: Cell<u64>,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>) -> Self {
+        let head_limit = usize::try_from(shared.limits.head.as_u64()).unwrap_or(usize::MAX);
+        let mut pools: Vec<Option<Pool>> = Vec::new();
+        for route in shared.routes.iter() {
+            pools.resize_with(pools.len().max(route.index + 1), || None);
+            if let Handler::Proxy(proxy) = &route.handler {
+                pools[route.index] = Some(proxy.pool(shared.timeouts.connect, head_limit));
+            }
+        }
+        let mut seed = [0; 8];
+        // Ids need to differ, not to be secret: without randomness they start at 0.
+        let _ = getrandom::fill(&mut seed);
+        let log = AccessLog::new(shared.access_log);
+        Self {
+            shared,
+            log,
+            pools,
+            ids: Cell::new(u64::from_ne_bytes(seed)),
+        }
+    }
+
+    pub(crate) fn pool(&self, route: usize) -> Option<&Pool> {
+        self.pools.get(route)?.as_ref()
+    }
+
+    pub(crate) fn next_id(&self) -> RequestId {
+        // An odd step visits every id before one comes again.
+        let id = self.ids.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.ids.set(id);
+        RequestId(id)
+    }
+}
+
+/// A socket from which one worker takes connections.
+struct Accepting {
+    socket: listen::Socket,
+    tls: Option<TlsAcceptor>,
+    admin: Option<Arc<Admin>>,
+}
+
+async fn work(shared: Arc<Shared>, share: Vec<Accepting>, stop: watch::Receiver<bool>) {
+    let worker = Rc::new(Worker::new(shared));
+    let mut accepting = JoinSet::new();
+    for accept in share {
+        accepting.spawn_local(accept_loop(Rc::clone(&worker), accept, stop.clone()));
+    }
+    while accepting.join_next().await.is_some() {}
+    worker.log.flush();
+}
+
+async fn accept_loop(worker: Rc<Worker>, accept: Accepting, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let listener = match accept.socket {
+        listen::Socket::Tcp(listener) => TcpListener::from_std(listener).map(Listener::Tcp),
+        listen::Socket::Unix(listener) => UnixListener::from_std(listener).map(Listener::Unix),
+    };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener cannot be used"),
+    };
+    let stopped = stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            _ = stop.wait_for(|&stop| stop) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = Connection {
+                    worker: Rc::clone(&worker),
+                    peer,
+                    tls: accept.tls.clone(),
+                    admin: accept.admin.clone(),
+                    stop: stopped.clone(),
+                };
+                connections.spawn_local(connection.serve(stream));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(worker.shared.timeouts.shutdown, drained).await.is_err() {
+        tracing::warn!("connections were still open when the time to stop was over");
+    }
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Stream::Tcp(stream), address.into()))
+            }
+            Self::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), Peer::UNIX)),
+        }
+    }
+}
+
+/// A connection that was accepted, with what it needs to be served.
+struct Connection {
+    worker: Rc<Worker>,
+    peer: Peer,
+    tls: Option<TlsAcceptor>,
+    admin: Option<Arc<Admin>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn serve(self, stream: Stream) {
+        self.worker.shared.metrics.connections.inc();
+        let worker = Rc::clone(&self.worker);
+        match stream {
+            Stream::Tcp(stream) => self.handshake(stream).await,
+            Stream::Unix(stream) => self.handshake(stream).await,
+        }
+        worker.shared.metrics.connections.dec();
+    }
+
+    async fn handshake<S: Socket>(self, stream: S) {
+        let Some(acceptor) = &self.tls else {
+            return self.speak(stream).await;
+        };
+        match timeout(self.worker.shared.timeouts.header, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => self.speak(stream).await,
+            Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "the TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
+        }
+    }
+
+    async fn speak<S: Socket>(self, stream: S) {
+        let Self {
+            worker,
+            peer,
+            tls,
+            admin,
+            stop,
+        } = self;
+        let shared = Arc::clone(&worker.shared);
+        let handler = |request: Request<Body>| {
+            let (worker, admin, tls) = (Rc::clone(&worker), admin.clone(), tls.is_some());
+            async move {
+                match admin {
+                    Some(admin) => admin.answer(&request),
+                    None => front::answer(worker, peer, tls, request).await,
+                }
+            }
+        };
+        wire::serve(stream, &shared.timeouts, &shared.limits, stop, handler).await;
+    }
+}

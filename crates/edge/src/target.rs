@@ -1,0 +1,93 @@
+//! The request target as routes see it: decoded once, without dot segments.
+//!
+//! Invariant: a rule for `/admin` cannot be passed by spelling it `/%61dmin`, `//admin` or `/x/../admin`: rules are
+//! matched against the path that an application would arrive at. The upstream gets the target as the client sent it.
+
+use percent_encoding::percent_decode_str;
+
+/// The decoded path with single slashes and no dot segments (RFC 3986 section 5.2.4), or `None` for one that is no
+/// path, holds a NUL, a broken escape, or climbs above the root.
+pub(crate) fn normalised(path: &str) -> Option<Vec<u8>> {
+    if !path.starts_with('/') || has_broken_escape(path.as_bytes()) {
+        return None;
+    }
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    if decoded.contains(&0) {
+        return None;
+    }
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut ends_in_slash = true;
+    for segment in decoded.split(|&b| b == b'/').skip(1) {
+        ends_in_slash = matches!(segment, b"" | b"." | b"..");
+        match segment {
+            b"" | b"." => {}
+            b".." => {
+                kept.pop()?;
+            }
+            _ => kept.push(segment),
+        }
+    }
+    let mut path = Vec::with_capacity(decoded.len());
+    for segment in &kept {
+        path.push(b'/');
+        path.extend_from_slice(segment);
+    }
+    if ends_in_slash || kept.is_empty() {
+        path.push(b'/');
+    }
+    Some(path)
+}
+
+fn has_broken_escape(path: &[u8]) -> bool {
+    path.iter()
+        .enumerate()
+        .filter(|&(_, &b)| b == b'%')
+        .any(|(at, _)| {
+            !path
+                .get(at + 1..at + 3)
+                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_path_is_one_path() {
+        for (spelling, path) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/admin", "/admin"),
+            ("/%61dmin", "/admin"),
+            ("//admin", "/admin"),
+            ("/x/../admin", "/admin"),
+            ("/x/%2e%2E/admin", "/admin"),
+            ("/x%2fy", "/x/y"),
+            ("/a/./b/.", "/a/b/"),
+            ("/a/b/..", "/a/"),
+            ("/a/", "/a/"),
+            ("/...", "/..."),
+        ] {
+            assert_eq!(normalised(spelling).unwrap(), path.as_bytes(), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        for spelling in [
+            "",
+            "*",
+            "a",
+            "/..",
+            "/a/../..",
+            "/%2e%2e/x",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/a%00b",
+        ] {
+            assert_eq!(normalised(spelling), None, "{spelling}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! HTTP/1.1 between a client and the handlers: the only module that knows which engine reads and writes the wire.
+//!
+//! Below stands hyper. Above, a handler gets an `http::Request<Body>` and gives back an [`Outgoing`]; nothing of hyper
+//! shows through.
+//!
+//! Invariants: every wait on a client has an end ([`Clocked`]); and a courier is told "delivered" only after the last
+//! byte of its response left for the kernel *and* the kernel reported it acknowledged.
+
+mod client;
+mod clocked;
+mod incoming;
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
+use truehop_delivery::{Courier, acknowledged};
+
+pub(crate) use self::client::{NoAnswer, UpstreamConnection};
+use self::clocked::{Clocked, Phase};
+pub(crate) use self::incoming::{BodyEnd, Ended, Incoming};
+use crate::body::{Body, BoxError};
+use crate::config::{LimitsConfig, TimeoutsConfig};
+
+/// How long the kernel may take to report a response acknowledged.
+const ACKNOWLEDGEMENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// A response on its way out, with what must happen when it is through.
+pub(crate) struct Outgoing {
+    pub(crate) response: Response<Body>,
+    /// Told when every byte was acknowledged by the peer.
+    pub(crate) courier: Option<Courier>,
+    /// Called once with the body bytes that were handed to the wire, and whether that was all of them.
+    pub(crate) done: Box<dyn FnOnce(u64, bool)>,
+}
+
+/// Serves one connection until it ends, or until `stop` turns true and the request under way is answered.
+pub(crate) async fn serve<S, H, F>(
+    stream: S,
+    timeouts: &TimeoutsConfig,
+    limits: &LimitsConfig,
+    mut stop: watch::Receiver<bool>,
+    handler: H,
+) where
+    S: Socket,
+    H: Fn(Request<Body>) -> F,
+    F: Future<Output = Outgoing>,
+{
+    let connection = Rc::new(Connection {
+        phase: Phase::default(),
+        flushing: RefCell::default(),
+    });
+    let confirmations = Rc::new(RefCell::new(JoinSet::new()));
+    let io = Clocked::new(
+        stream,
+        timeouts,
+        Rc::clone(&connection),
+        Rc::clone(&confirmations),
+    );
+    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        connection.phase.answering();
+        let request =
+            request.map(|body| Body::new(Incoming::new(body, timeouts.body, connection.phase.unread())));
+        let answer = handler(request);
+        let connection = Rc::clone(&connection);
+        async move { Ok::<_, Infallible>(track(answer.await, connection)) }
+    });
+    let head = usize::try_from(limits.head.as_u64())
+        .unwrap_or(usize::MAX)
+        .max(8192);
+    let serving = http1::Builder::new()
+        .max_buf_size(head)
+        .timer(hyper_util::rt::TokioTimer::new())
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(io), service);
+    let mut serving = std::pin::pin!(serving);
+    let result = tokio::select! {
+        result = serving.as_mut() => result,
+        _ = stop.wait_for(|&stop| stop) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+    let mut confirmations = confirmations.take();
+    while confirmations.join_next().await.is_some() {}
+}
+
+/// A byte stream over a socket of the kernel's, which can be asked for acknowledgements.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin {
+    fn socket(&self) -> BorrowedFd<'_>;
+}
+
+impl Socket for TcpStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl Socket for UnixStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl<S: Socket> Socket for TlsStream<S> {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.get_ref().0.socket()
+    }
+}
+
+/// What the parts of one connection share.
+struct Connection {
+    phase: Phase,
+    /// Couriers of responses whose last byte went to the engine and has not left its buffer yet.
+    flushing: RefCell<Vec<Courier>>,
+}
+
+impl Connection {
+    /// All that was buffered has left for the kernel; the couriers wait for its word from here on.
+    fn flushed(&self, socket: BorrowedFd<'_>, confirmations: &RefCell<JoinSet<()>>) {
+        if self.flushing.borrow().is_empty() {
+            return;
+        }
+        let couriers = self.flushing.take();
+        // The connection may end before the word comes. Without a descriptor to ask, silence means undelivered.
+        let Ok(socket) = socket.try_clone_to_owned() else {
+            return;
+        };
+        confirmations.borrow_mut().spawn_local(async move {
+            match acknowledged(&socket, ACKNOWLEDGEMENT_LIMIT).await {
+                Ok(()) => couriers.into_iter().for_each(Courier::delivered),
+                Err(error) => tracing::debug!(%error, "a response was not delivered"),
+            }
+        });
+    }
+}
+
+fn track(outgoing: Outgoing, connection: Rc<Connection>) -> Response<Tracked> {
+    let Outgoing {
+        response,
+        courier,
+        done,
+    } = outgoing;
+    response.map(|body| {
+        let mut tracked = Tracked {
+            body,
+            sent: 0,
+            courier,
+            done: Some(done),
+            connection,
+        };
+        // The engine does not poll a body that it knows to be empty.
+        if http_body::Body::is_end_stream(&tracked.body) {
+            tracked.ended();
+        }
+        tracked
+    })
+}
+
+/// A response body that knows when its last byte was taken.
+struct Tracked {
+    body: Body,
+    sent: u64,
+    courier: Option<Courier>,
+    done: Option<Box<dyn FnOnce(u64, bool)>>,
+    connection: Rc<Connection>,
+}
+
+impl Tracked {
+    fn ended(&mut self) {
+        self.connection.flushing.borrow_mut().extend(self.courier.take());
+        self.report(true);
+    }
+
+    fn report(&mut self, whole: bool) {
+        if let Some(done) = self.done.take() {
+            done(self.sent, whole);
+            self.connection.phase.answered();
+        }
+    }
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => this.sent += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Some(Err(error)) => tracing::debug!(%error, "a response body ended early"),
+            None => {}
+        }
+        if frame.is_none() || (matches!(frame, Some(Ok(_))) && http_body::Body::is_end_stream(&this.body)) {
+            this.ended();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        http_body::Body::is_end_stream(&self.body)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        http_body::Body::size_hint(&self.body)
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.report(false);
+    }
+}
