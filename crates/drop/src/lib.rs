@@ -1,1 +1,37 @@
-//! Nothing yet.
+//! The file drop: upload a file, share a link; the file is gone once somebody else has it.
+//!
+//! [`FileDrop::open`] takes a directory, [`FileDrop::router`] is the service. The server that hosts it resolves the
+//! client of each request and puts the [`Resolution`](truehop_tower::truehop::Resolution) into the request's
+//! extensions; it takes the [`Courier`](truehop_delivery::Courier) out of the response's extensions and tells it when
+//! every byte has arrived.
+//!
+//! Invariant: a file is there until somebody other than its owner has all of it, or its time is up, and gone after. A
+//! crash changes neither: the catalog's rows are written before the bytes appear and before they disappear.
+//!
+//! # Words
+//!
+//! The *owner* uploaded the file, a *recipient* is anybody else. A *collection* is a recipient's download; it holds a
+//! *lease* and ends in *delivery* or not at all. A *receipt* is what stays known afterwards.
+
+#![forbid(unsafe_code)]
+
+mod blobs;
+mod catalog;
+mod clock;
+mod collection;
+mod config;
+mod file_drop;
+mod id;
+mod intake;
+mod lifecycle;
+mod metrics;
+mod name;
+mod open;
+mod owner;
+mod sweep;
+mod web;
+
+pub use clock::Clock;
+pub use config::{BadConfig, DropConfig, OwnerRule};
+pub use file_drop::FileDrop;
+pub use open::OpenError;

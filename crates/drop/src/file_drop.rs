@@ -1,0 +1,134 @@
+//! The drop as its host sees it: open, serve, sweep, close.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
+
+use crate::blobs::Blobs;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::DropConfig;
+use crate::lifecycle::Terms;
+use crate::metrics::Metrics;
+use crate::open::{self, OpenError, Opened};
+use crate::owner::Recognition;
+use crate::{sweep, web};
+
+/// A data directory in use, and the service over it.
+///
+/// Dropping it closes it too.
+#[derive(Debug)]
+pub struct FileDrop {
+    shared: Arc<Shared>,
+}
+
+impl FileDrop {
+    /// Takes the directory `data` into use, creating it if it is missing, and puts right what a crash has left behind.
+    ///
+    /// Blocks. `config.data` is not looked at: where the files are is the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; then everything that this call created has been removed again.
+    pub fn open(config: &DropConfig, data: &Path) -> Result<Self, OpenError> {
+        Self::open_with_clock(config, data, Clock::system())
+    }
+
+    /// [`open`](Self::open) with another clock, for tests.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn open_with_clock(config: &DropConfig, data: &Path, clock: Clock) -> Result<Self, OpenError> {
+        config.check()?;
+        let terms = Terms {
+            lease: config.lease,
+            grace: config.grace,
+            attempts: config.attempts,
+            receipts: config.receipts,
+        };
+        let Opened { catalog, blobs } = open::open(data, terms, &clock)?;
+        let shared = Arc::new(Shared {
+            terms,
+            limits: Limits {
+                expires: config.expires,
+                max_expires: config.max_expires,
+                max_size: config.max_size.as_u64(),
+            },
+            recognition: Recognition {
+                rule: config.owner,
+                ipv6_prefix: config.ipv6_prefix,
+            },
+            clock,
+            catalog,
+            blobs,
+            metrics: Metrics::default(),
+            work: Notify::new(),
+        });
+        Ok(Self { shared })
+    }
+
+    /// The service. Its requests must carry a [`Resolution`](truehop_tower::truehop::Resolution) in their extensions.
+    ///
+    /// It may be called on several runtimes at once; it spawns tasks on the one that it is called on.
+    pub fn router(&self) -> Router {
+        web::router(Arc::clone(&self.shared))
+    }
+
+    /// Adds the drop's metrics, named `truehop_drop_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.shared.metrics.register(registry);
+    }
+
+    /// Does what time and the outbox ask for, whenever it is due, until the drop is closed.
+    pub fn sweep_forever(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        sweep::forever(Arc::clone(&self.shared))
+    }
+
+    /// Does once what [`sweep_forever`](Self::sweep_forever) does, and tells in how long there is more to do.
+    pub async fn sweep(&self) -> Option<Duration> {
+        sweep::once(&self.shared).await
+    }
+
+    /// Finishes what the catalog was asked for, closes it and releases the directory. Later requests get 503.
+    ///
+    /// Blocks for as long as that takes, which is short. Collections that are under way end undelivered.
+    pub fn close(self) {
+        // Dropping does it.
+    }
+}
+
+impl Drop for FileDrop {
+    fn drop(&mut self) {
+        self.shared.catalog.close();
+        self.shared.work.notify_waiters();
+        self.shared.work.notify_one();
+    }
+}
+
+/// What the requests, the sweeper and the tasks of one drop share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) terms: Terms,
+    pub(crate) limits: Limits,
+    pub(crate) recognition: Recognition,
+    pub(crate) clock: Clock,
+    pub(crate) catalog: Catalog,
+    pub(crate) blobs: Blobs,
+    pub(crate) metrics: Metrics,
+    /// Tells the sweeper that something may be due earlier than it thought.
+    pub(crate) work: Notify,
+}
+
+/// What an uploader may ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) expires: Duration,
+    pub(crate) max_expires: Duration,
+    pub(crate) max_size: u64,
+}

@@ -1,0 +1,285 @@
+//! Taking a data directory into use.
+//!
+//! 1. The directory and its parts are created where missing (0700).
+//! 2. The lock is taken: one instance per directory.
+//! 3. The database is opened and its schema brought up.
+//! 4. What a crash left behind is put right ([`recover`]).
+//! 5. The catalog's thread starts; it keeps the lock.
+//!
+//! Invariant: when a step fails, everything that this call itself created is removed again, and nothing else.
+
+mod recover;
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+
+use rusqlite::ErrorCode;
+
+use crate::blobs::{self, Blobs};
+use crate::catalog::{self, Catalog, SchemaError, Store};
+use crate::clock::Clock;
+use crate::config::BadConfig;
+use crate::lifecycle::Terms;
+
+/// A data directory in use.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) catalog: Catalog,
+    pub(crate) blobs: Blobs,
+}
+
+pub(crate) fn open(data: &Path, terms: Terms, clock: &Clock) -> Result<Opened, OpenError> {
+    // Dropped in the reverse order when a step fails: the database is closed, then what was made is removed, and only
+    // then the lock is released, so that nobody else can have begun to use it.
+    let held;
+    let mut made = Made::default();
+    let blobs = Blobs::new(data);
+    made.directory(data)?;
+    held = lock(data, &mut made)?;
+    for directory in blobs.directories() {
+        made.directory(directory)?;
+    }
+    let path = data.join("catalog.sqlite");
+    made.file(&path)?;
+    let db = catalog::open(&path).map_err(|error| match error {
+        SchemaError::TooNew { found, known } => OpenError::TooNew {
+            path: path.clone(),
+            found,
+            known,
+        },
+        SchemaError::Database(error) => OpenError::database(&path, error),
+    })?;
+    let mut store = Store::new(db, terms);
+    recover::recover(&mut store, &blobs, clock.now()).map_err(|error| match error {
+        recover::Fault::Catalog(error) => OpenError::database(&path, error),
+        recover::Fault::Blobs(error) => OpenError::at(data, error),
+    })?;
+    let catalog = Catalog::start(store, held).map_err(|error| OpenError::at(data, error))?;
+    made.keep();
+    Ok(Opened { catalog, blobs })
+}
+
+/// The lock goes with the open file, so that a crash cannot leave it behind; the number in it is for people.
+fn lock(data: &Path, made: &mut Made) -> Result<File, OpenError> {
+    let path = data.join("lock");
+    let fresh = !path.exists();
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| OpenError::at(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // Best effort: the pid only helps a person.
+            let _ = file.read_to_string(&mut text);
+            return Err(OpenError::InUse {
+                data: data.to_owned(),
+                pid: text.trim().parse().ok(),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(OpenError::at(&path, error)),
+    }
+    // Only the holder of the lock may call the file its own.
+    if fresh {
+        made.paths.push(path.clone());
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", process::id()))
+        .map_err(|error| OpenError::at(&path, error))?;
+    Ok(file)
+}
+
+/// What this call has created so far; removed again unless it is kept.
+#[derive(Default)]
+struct Made {
+    paths: Vec<PathBuf>,
+}
+
+impl Made {
+    fn directory(&mut self, path: &Path) -> Result<(), OpenError> {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => {
+                self.paths.push(path.to_owned());
+                // The new name must survive a crash, or the files in it do not.
+                parent_of(path)
+                    .map_or(Ok(()), |parent| blobs::sync(&parent))
+                    .map_err(|error| OpenError::at(path, error))
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match parent_of(path) {
+                Some(parent) if !parent.exists() => {
+                    self.directory(&parent)?;
+                    self.directory(path)
+                }
+                _ => Err(OpenError::at(path, error)),
+            },
+            Err(error) => Err(OpenError::at(path, error)),
+        }
+    }
+
+    /// An empty file is an empty database, and SQLite gives its companions the same mode.
+    fn file(&mut self, path: &Path) -> Result<(), OpenError> {
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+        {
+            Ok(_) => {
+                for suffix in ["-wal", "-shm", ""] {
+                    let mut name = path.as_os_str().to_owned();
+                    name.push(suffix);
+                    self.paths.push(name.into());
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(OpenError::at(path, error)),
+        }
+    }
+
+    fn keep(mut self) {
+        self.paths.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in self.paths.iter().rev() {
+            // A directory that is not empty any more holds somebody else's work.
+            let _ = if path.is_dir() {
+                fs::remove_dir(path)
+            } else {
+                fs::remove_file(path)
+            };
+        }
+    }
+}
+
+fn parent_of(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent()?;
+    Some(if parent.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        parent.to_owned()
+    })
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The configuration makes no sense.
+    Config(BadConfig),
+    /// Another instance uses the directory.
+    InUse {
+        /// The directory.
+        data: PathBuf,
+        /// The process that uses it, as it wrote down itself.
+        pid: Option<u32>,
+    },
+    /// A part of the directory cannot be created, read or written.
+    Unusable {
+        /// The part.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The disk is full.
+    Full {
+        /// What was to be written.
+        path: PathBuf,
+    },
+    /// The database cannot be used.
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The database was written by a newer version of this program.
+    TooNew {
+        /// The database.
+        path: PathBuf,
+        /// The version of its schema.
+        found: i64,
+        /// The newest version that this program knows.
+        known: usize,
+    },
+}
+
+impl OpenError {
+    fn at(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match blobs::is_full(&source) {
+            true => Self::Full { path },
+            false => Self::Unusable { path, source },
+        }
+    }
+
+    fn database(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            _ => Self::Database { path, source },
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(bad) => bad.fmt(f),
+            Self::InUse { data, pid: Some(pid) } => {
+                write!(
+                    f,
+                    "{} is in use by another instance, process {pid}",
+                    data.display()
+                )
+            }
+            Self::InUse { data, pid: None } => write!(f, "{} is in use by another instance", data.display()),
+            Self::Unusable { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+                write!(f, "{} cannot be written: permission denied", path.display())
+            }
+            Self::Unusable { path, source } => {
+                write!(f, "{} cannot be created or used: {source}", path.display())
+            }
+            Self::Full { path } => write!(f, "{} cannot be written: the disk is full", path.display()),
+            Self::Database { path, source } => {
+                write!(f, "{} cannot be used as catalog: {source}", path.display())
+            }
+            Self::TooNew { path, found, known } => write!(
+                f,
+                "{} has schema {found}, this version knows {known}: it was written by a newer version",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl Error for OpenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(bad) => Some(bad),
+            Self::Unusable { source, .. } => Some(source),
+            Self::Database { source, .. } => Some(source),
+            Self::InUse { .. } | Self::Full { .. } | Self::TooNew { .. } => None,
+        }
+    }
+}
+
+impl From<BadConfig> for OpenError {
+    fn from(bad: BadConfig) -> Self {
+        Self::Config(bad)
+    }
+}

@@ -1,0 +1,204 @@
+//! Answers: pages, lines of text, refusals; and the headers that go with each.
+//!
+//! Invariant: no page runs a script, loads from another place, sits in a frame, is cached, indexed, or tells another
+//! site where its reader came from.
+
+use askama::Template;
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderValue};
+use http::{HeaderName, StatusCode};
+
+use crate::catalog::CatalogError;
+use crate::collection::CollectionError;
+use crate::intake::IntakeError;
+use crate::web::asking::Wants;
+use crate::web::pages::Notice;
+
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+                           frame-ancestors 'none'";
+
+/// A page that a person reads.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => {
+            let mut response = (status, html).into_response();
+            let headers = response.headers_mut();
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/html; charset=utf-8"),
+            );
+            headers.insert(
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static(PAGE_POLICY),
+            );
+            private(response)
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the page could not be made\n".to_owned(),
+            )
+        }
+    }
+}
+
+/// Lines for a tool.
+pub(super) fn text(status: StatusCode, lines: String) -> Response {
+    // What axum says of a `String` is text/plain.
+    private((status, lines).into_response())
+}
+
+/// One paragraph, told as a page or as a line.
+pub(super) fn notice(status: StatusCode, title: &str, paragraph: &str, wants: Wants) -> Response {
+    match wants {
+        Wants::Page => page(
+            status,
+            &Notice {
+                title,
+                text: paragraph,
+            },
+        ),
+        Wants::Text => text(status, format!("{paragraph}\n")),
+    }
+}
+
+/// For the eyes of one: every answer that depends on who asks.
+pub(super) fn private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        HeaderName::from_static("x-robots-tag"),
+        HeaderValue::from_static("noindex"),
+    );
+    response
+}
+
+/// Why somebody does not get what they asked for.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) title: &'static str,
+    pub(super) text: String,
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, title: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            title,
+            text: text.into(),
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn not_found() -> Self {
+        let text = "There is no file at this address. Perhaps the link was not copied whole.";
+        Self::new(StatusCode::NOT_FOUND, "No such file", text)
+    }
+
+    pub(super) fn gone() -> Self {
+        let text = "The file that was here is gone: somebody has downloaded it, or its time was up.";
+        Self::new(StatusCode::GONE, "Gone", text)
+    }
+
+    pub(super) fn busy(rest: std::time::Duration) -> Self {
+        let seconds = rest.as_millis().div_ceil(1000).max(1);
+        Self {
+            retry_after: Some(u64::try_from(seconds).unwrap_or(u64::MAX)),
+            ..Self::new(
+                StatusCode::LOCKED,
+                "Being downloaded",
+                "Somebody is downloading this file right now. If that does not end well, it can be tried again later.",
+            )
+        }
+    }
+
+    pub(super) fn cross_site() -> Self {
+        let text = "Another site has sent your browser here. Open the link yourself, then use the button.";
+        Self::new(StatusCode::FORBIDDEN, "Not from there", text)
+    }
+
+    pub(super) fn bad_request(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "That did not work", text)
+    }
+
+    pub(super) fn too_large(max_size: u64) -> Self {
+        let text = format!(
+            "The file is larger than {}, the most that is taken here.",
+            size_words(max_size)
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text)
+    }
+
+    pub(super) fn answer(self, wants: Wants) -> Response {
+        let mut response = notice(self.status, self.title, &self.text, wants);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<CatalogError> for Refusal {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Closed => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Closing",
+                "The server is shutting down.",
+            ),
+            CatalogError::Full(_) => full(),
+            CatalogError::Database(_) => broken(&error),
+        }
+    }
+}
+
+impl From<CollectionError> for Refusal {
+    fn from(error: CollectionError) -> Self {
+        match error {
+            CollectionError::Catalog(error) => error.into(),
+            CollectionError::Disk(error) => broken(&error),
+            CollectionError::Stopped => CatalogError::Closed.into(),
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) fn of_intake(error: IntakeError, max_size: u64) -> Self {
+        match error {
+            IntakeError::Aborted => Self::bad_request("The upload stopped before its end; nothing was kept."),
+            IntakeError::TooLarge => Self::too_large(max_size),
+            IntakeError::Full => full(),
+            IntakeError::Catalog(error) => error.into(),
+            IntakeError::Disk(error) => broken(&error),
+            IntakeError::Random(error) => broken(&error),
+        }
+    }
+}
+
+fn full() -> Refusal {
+    let text = "There is no room left on the server; nothing was kept. Try again later.";
+    Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "No room", text)
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Refusal {
+    tracing::error!(%error, "a request failed");
+    let text = "The server could not do that. Its operator finds the reason in the log.";
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Something broke", text)
+}
+
+/// A size as people read it: `1.5 GiB`.
+pub(super) fn size_words(size: u64) -> String {
+    match size {
+        1 => "1 byte".to_owned(),
+        0..1024 => format!("{size} bytes"),
+        _ => bytesize::ByteSize(size).display().iec().to_string(),
+    }
+}

@@ -1,0 +1,64 @@
+//! The bytes of a file as a response.
+//!
+//! Invariant: whatever was uploaded, a browser saves it and never shows or runs it, and nobody on the way keeps a copy.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use data_encoding::BASE64;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use truehop_delivery::{Courier, FileBody, FileRegion};
+
+use crate::catalog::Record;
+use crate::name::attachment;
+use crate::web::show::name_of;
+
+/// The file, and the courier that tells whether it arrived.
+pub(super) fn of(record: &Record, file: File, courier: Option<Courier>) -> Response {
+    let region = FileRegion::new(Arc::new(file), 0, record.size);
+    let mut response = Response::new(Body::new(FileBody::from(region)));
+    headers(record, response.headers_mut());
+    if let Some(courier) = courier {
+        response.extensions_mut().insert(courier);
+    }
+    response
+}
+
+/// What [`of`] would say, without the file.
+pub(super) fn head_of(record: &Record) -> Response {
+    let mut response = Response::new(Body::empty());
+    headers(record, response.headers_mut());
+    response
+}
+
+fn headers(record: &Record, headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::ACCEPT_RANGES, "none"),
+        // A proxy that buffers would take the bytes long before the recipient does.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(header::CONTENT_LENGTH, record.size.into());
+    // It is ASCII on one line, whatever the name.
+    let disposition = HeaderValue::try_from(attachment(name_of(record)));
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        disposition.unwrap_or(HeaderValue::from_static("attachment")),
+    );
+    if let Some(sha256) = &record.sha256 {
+        // RFC 9530: the recipient can check what arrived.
+        let digest = format!("sha-256=:{}:", BASE64.encode(sha256));
+        if let Ok(digest) = HeaderValue::try_from(digest) {
+            headers.insert(HeaderName::from_static("repr-digest"), digest);
+        }
+    }
+}
