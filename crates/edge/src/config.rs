@@ -163,6 +163,15 @@ impl Default for LimitsConfig {
     }
 }
 
+impl LimitsConfig {
+    /// The least that a head may be allowed: browsers send as much.
+    pub(crate) const LEAST_HEAD: ByteSize = ByteSize::kib(8);
+
+    pub(crate) fn head_bytes(&self) -> usize {
+        usize::try_from(self.head.as_u64()).unwrap_or(usize::MAX)
+    }
+}
+
 /// The listener for operators: `/metrics`, `/live`, `/ready`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

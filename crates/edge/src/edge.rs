@@ -65,6 +65,13 @@ impl Edge {
                 .transpose()?;
             listen.push((listener.address, tls));
         }
+        if config.limits.head < LimitsConfig::LEAST_HEAD {
+            return Err(BadConfig::new(
+                &[Key::Name("limits"), Key::Name("head")],
+                format!("a head of {} is less than browsers send", config.limits.head),
+                "write at least \"8KiB\"",
+            ));
+        }
         let routes = Routes::new(config.routes, |route, index| handler(route, index, &services))?;
         let workers = match config.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -36,6 +36,10 @@ use crate::wire::{self, Socket};
 /// A pause after an accept that failed for want of descriptors or memory: trying again at once would only burn CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long services may take to finish once no request is under way, and how often that is looked at.
+const SETTLING: Duration = Duration::from_secs(5);
+const SETTLING_LOOK: Duration = Duration::from_millis(2);
+
 /// An edge whose addresses are bound. Clients can connect and wait; nobody answers yet.
 pub struct Bound {
     pub(crate) listeners: Vec<Listening>,
@@ -101,6 +105,7 @@ impl Bound {
             threads.push(thread.spawn(move || {
                 let local = LocalSet::new();
                 local.block_on(&runtime, work(shared, share, stopped));
+                runtime.block_on(settled());
             })?);
         }
         Ok(Running {
@@ -159,7 +164,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     fn new(shared: Arc<Shared>) -> Self {
-        let head_limit = usize::try_from(shared.limits.head.as_u64()).unwrap_or(usize::MAX);
+        let head_limit = shared.limits.head_bytes();
         let mut pools: Vec<Option<Pool>> = Vec::new();
         for route in shared.routes.iter() {
             pools.resize_with(pools.len().max(route.index + 1), || None);
@@ -206,6 +211,19 @@ async fn work(shared: Arc<Shared>, share: Vec<Accepting>, stop: watch::Receiver<
     }
     while accepting.join_next().await.is_some() {}
     worker.log.flush();
+}
+
+/// Waits for the tasks that services have spawned: what the last deliveries came to must still be written down.
+async fn settled() {
+    let metrics = runtime::Handle::current().metrics();
+    let settled = async {
+        while metrics.num_alive_tasks() > 0 {
+            sleep(SETTLING_LOOK).await;
+        }
+    };
+    if timeout(SETTLING, settled).await.is_err() {
+        tracing::warn!("a service had not finished its work when the time to stop was over");
+    }
 }
 
 async fn accept_loop(worker: Rc<Worker>, accept: Accepting, mut stop: watch::Receiver<bool>) {

@@ -12,7 +12,7 @@ mod incoming;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -63,7 +63,7 @@ pub(crate) async fn serve<S, H, F>(
     F: Future<Output = Outgoing>,
 {
     let connection = Rc::new(Connection {
-        phase: Phase::default(),
+        phase: Phase::new(timeouts),
         flushing: RefCell::default(),
     });
     let confirmations = Rc::new(RefCell::new(JoinSet::new()));
@@ -81,24 +81,29 @@ pub(crate) async fn serve<S, H, F>(
         let connection = Rc::clone(&connection);
         async move { Ok::<_, Infallible>(track(answer.await, connection)) }
     });
-    let head = usize::try_from(limits.head.as_u64())
-        .unwrap_or(usize::MAX)
-        .max(8192);
     let serving = http1::Builder::new()
-        .max_buf_size(head)
-        .timer(hyper_util::rt::TokioTimer::new())
+        .max_buf_size(limits.head_bytes())
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(io), service);
     let mut serving = std::pin::pin!(serving);
-    let result = tokio::select! {
-        result = serving.as_mut() => result,
-        _ = stop.wait_for(|&stop| stop) => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let served = async {
+        tokio::select! {
+            result = serving.as_mut() => result,
+            _ = stop.wait_for(|&stop| stop) => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
         }
     };
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection ended");
+    tokio::select! {
+        // The phase is what the engine has just made of it when the clock is looked at.
+        biased;
+        result = served => if let Err(error) = result {
+            tracing::debug!(%error, "connection ended");
+        },
+        () = poll_fn(|cx| connection.phase.poll_late(cx)) => {
+            tracing::debug!("the client sent no whole request in time");
+        }
     }
     let mut confirmations = confirmations.take();
     while confirmations.join_next().await.is_some() {}

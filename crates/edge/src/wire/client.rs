@@ -20,7 +20,7 @@ impl UpstreamConnection {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let (sender, driver) = http1::Builder::new()
-            .max_buf_size(head_limit.max(8192))
+            .max_buf_size(head_limit)
             .handshake::<_, Body>(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;

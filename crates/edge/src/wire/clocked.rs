@@ -1,8 +1,8 @@
 //! A client's socket on which no wait is endless.
 //!
 //! Three clocks, one at a time: *idle* until the first byte of a request, *header* from that byte until the head is
-//! whole, and *write* while the client does not take what is sent. While a request is being answered only the last
-//! one runs; bodies have their own clock ([`Incoming`](super::Incoming)).
+//! whole ([`Phase`]), and *write* while the client does not take what is sent ([`Clocked`]). While a request is being
+//! answered only the last one runs; bodies have their own clock ([`Incoming`](super::Incoming)).
 //!
 //! Invariant: bytes that drip in do not wind the header clock up again.
 
@@ -28,33 +28,71 @@ use crate::config::TimeoutsConfig;
 const LINGER_BYTES: usize = 4 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
-/// Where a connection stands between requests.
-#[derive(Debug, Default)]
+/// Where a connection stands between requests, and the clock that ends a wait for the next.
+#[derive(Debug)]
 pub(super) struct Phase {
     now: Cell<Now>,
+    idle: Duration,
+    header: Duration,
+    clock: RefCell<Pin<Box<Sleep>>>,
     unread: Arc<AtomicBool>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Now {
-    /// No byte of a next request yet; the clock is not wound up.
-    #[default]
+    /// No byte of a next request yet; the idle clock is to be wound up.
     Resting,
     /// No byte of a next request yet; the idle clock runs.
     Idle,
+    /// The first bytes of a head; the header clock is to be wound up.
+    Begun,
     /// Some bytes of a head; the header clock runs.
     Head,
-    /// A request is being answered.
+    /// A request is being answered; no clock runs.
     Answering,
 }
 
 impl Phase {
+    pub(super) fn new(timeouts: &TimeoutsConfig) -> Self {
+        Self {
+            now: Cell::new(Now::Resting),
+            idle: timeouts.idle,
+            header: timeouts.header,
+            clock: RefCell::new(Box::pin(sleep_until(Instant::now()))),
+            unread: Arc::default(),
+        }
+    }
+
     pub(super) fn answering(&self) {
         self.now.set(Now::Answering);
     }
 
     pub(super) fn answered(&self) {
         self.now.set(Now::Resting);
+    }
+
+    fn got_bytes(&self) {
+        if matches!(self.now.get(), Now::Resting | Now::Idle) {
+            self.now.set(Now::Begun);
+        }
+    }
+
+    /// Ready when the client has taken too long for a whole head. To be polled after the connection itself.
+    pub(super) fn poll_late(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut clock = self.clock.borrow_mut();
+        match self.now.get() {
+            Now::Answering => return Poll::Pending,
+            Now::Resting => {
+                clock.as_mut().reset(Instant::now() + self.idle);
+                self.now.set(Now::Idle);
+            }
+            Now::Begun => {
+                clock.as_mut().reset(Instant::now() + self.header);
+                self.now.set(Now::Head);
+            }
+            Now::Idle | Now::Head => {}
+        }
+        clock.as_mut().poll(cx)
     }
 
     /// Set while a request's body has not been read to its end.
@@ -66,10 +104,7 @@ impl Phase {
 /// A client's socket with its clocks.
 pub(super) struct Clocked<S> {
     stream: S,
-    idle: Duration,
-    header: Duration,
     write: Duration,
-    clock: Pin<Box<Sleep>>,
     write_clock: Option<Pin<Box<Sleep>>>,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
     connection: Rc<Connection>,
@@ -85,33 +120,12 @@ impl<S> Clocked<S> {
     ) -> Self {
         Self {
             stream,
-            idle: timeouts.idle,
-            header: timeouts.header,
             write: timeouts.write,
-            clock: Box::pin(sleep_until(Instant::now())),
             write_clock: None,
             linger: None,
             connection,
             confirmations,
         }
-    }
-
-    /// Ends the wait for a head that takes too long.
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let now = &self.connection.phase.now;
-        match now.get() {
-            Now::Answering => return Poll::Pending,
-            Now::Resting => {
-                self.clock.as_mut().reset(Instant::now() + self.idle);
-                now.set(Now::Idle);
-            }
-            Now::Idle | Now::Head => {}
-        }
-        ready!(self.clock.as_mut().poll(cx));
-        Poll::Ready(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client sent no whole request in time",
-        ))
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -138,15 +152,10 @@ impl<S: Socket> AsyncRead for Clocked<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Poll::Ready(late) = this.poll_clock(cx) {
-            return Poll::Ready(Err(late));
-        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        let now = &this.connection.phase.now;
-        if buf.filled().len() > before && now.get() == Now::Idle {
-            this.clock.as_mut().reset(Instant::now() + this.header);
-            now.set(Now::Head);
+        if buf.filled().len() > before {
+            this.connection.phase.got_bytes();
         }
         Poll::Ready(Ok(()))
     }
