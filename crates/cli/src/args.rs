@@ -1,0 +1,185 @@
+//! The command line.
+//!
+//! Invariant: arguments are parsed to the types that the commands work with; a command never sees an unchecked text.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use truehop::Peer;
+use truehop_edge::ListenConfig;
+
+use crate::status::Status;
+
+const EXAMPLES: &str = "\
+Examples:
+  truehop                                      everything on http://127.0.0.1:8080
+  truehop run --listen 0.0.0.0:80 --data /srv  the same for everybody, files under /srv
+  truehop check --config truehop.toml          is the config right? starts nothing
+  truehop explain --peer 127.0.0.1:4000 --header 'X-Real-IP: 203.0.113.9'
+                                               who is the client of such a request, and why?
+
+Without --config, ./truehop.toml is read if it is there.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  truehop explain --peer 192.168.0.20:51312 \\
+      --header 'X-Forwarded-For: 203.0.113.95, 192.168.0.10' \\
+      --policy 'from = \"x-forwarded-for\", trusted = [\"192.168.0.0/24\"]'
+  truehop explain --peer unix --header 'X-Real-IP: 203.0.113.9' --json
+  truehop explain --batch < cases.jsonl
+
+Without --policy the [client] table of the config file is used.";
+
+/// Reverse proxy, static files and a file drop that know who their clients really are.
+#[derive(Debug, Parser)]
+#[command(
+    name = "truehop",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = format!("{EXAMPLES}\n\n{}", Status::HELP),
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// `truehop` alone means `truehop run`.
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve until SIGTERM or SIGINT; the default.
+    #[command(after_help = Status::HELP)]
+    Run(RunArgs),
+    /// Check the config file as `run` would, without binding a port or making a directory.
+    #[command(after_help = Status::HELP)]
+    Check(CheckArgs),
+    /// Show who the client of a request is, hop by hop.
+    #[command(after_help = format!("{EXPLAIN_EXAMPLES}\n\n{}", Status::HELP))]
+    Explain(ExplainArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The config file; ./truehop.toml if it is there, else built-in defaults.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Listen here instead of where the config says: IP:PORT, [IPV6]:PORT or unix:/PATH. May be repeated.
+    #[arg(long, value_name = "ADDR", value_parser = ListenConfig::parse)]
+    pub(crate) listen: Vec<ListenConfig>,
+    /// Where the drop keeps its files, instead of what the config says.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// The config file; ./truehop.toml if it is there, else built-in defaults.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// The other end of the socket: IP:PORT, [IPV6]:PORT or unix.
+    #[arg(long, required_unless_present = "batch")]
+    pub(crate) peer: Option<Peer>,
+    /// A header of the request, in wire order; may be repeated.
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// The policy, in the words of the table [client].
+    #[arg(long, value_name = "TOML", conflicts_with = "config")]
+    pub(crate) policy: Option<String>,
+    /// The config file whose [client] table is the policy.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write JSON instead of a ladder.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Read cases from standard input, one JSON object a line, and answer each with one line.
+    #[arg(long, conflicts_with_all = ["peer", "headers", "policy", "config", "json"])]
+    pub(crate) batch: bool,
+}
+
+/// Splits `Name: value`, with the blanks around the value cut off (RFC 9112 section 5).
+fn header(line: &str) -> Result<(String, String), String> {
+    // RFC 9110 section 5.6.2: a field name is a token.
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    match line.split_once(':') {
+        Some((name, value)) if !name.is_empty() && name.bytes().all(token) => {
+            Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
+        }
+        _ => Err("write it as 'Name: value', such as 'X-Real-IP: 203.0.113.9'".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn refused(args: &[&str]) -> ErrorKind {
+        Cli::try_parse_from(args).unwrap_err().kind()
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn truehop_alone_is_truehop_run_with_the_same_options() {
+        let alone =
+            Cli::try_parse_from(["truehop", "--listen", "127.0.0.1:0", "--listen", "unix:/run/a"]).unwrap();
+        assert!(alone.command.is_none());
+        assert_eq!(alone.run.listen.len(), 2);
+
+        let run = Cli::try_parse_from(["truehop", "run", "--data", "/srv/drop"]).unwrap();
+        let Some(Command::Run(args)) = run.command else {
+            panic!("not run");
+        };
+        assert_eq!(args.data, Some(PathBuf::from("/srv/drop")));
+    }
+
+    #[test]
+    fn headers_are_split_at_the_first_colon() {
+        assert_eq!(header("X-Real-IP:\t::1 "), Ok(("X-Real-IP".into(), "::1".into())));
+        assert_eq!(header("X-Real-IP:"), Ok(("X-Real-IP".into(), String::new())));
+        for line in ["X-Real-IP", ": 1.2.3.4", "X Real IP: 1.2.3.4", ""] {
+            assert!(header(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_together_is_refused() {
+        assert_eq!(
+            refused(&["truehop", "explain"]),
+            ErrorKind::MissingRequiredArgument
+        );
+        for option in [
+            &["--peer", "unix"][..],
+            &["--header", "A: b"],
+            &["--policy", ""],
+            &["--json"],
+        ] {
+            let args = [&["truehop", "explain", "--batch"], option].concat();
+            assert_eq!(refused(&args), ErrorKind::ArgumentConflict, "{args:?}");
+        }
+        assert_eq!(
+            refused(&[
+                "truehop", "explain", "--peer", "unix", "--policy", "", "--config", "a"
+            ]),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(
+            refused(&["truehop", "run", "--listen", "8080"]),
+            ErrorKind::ValueValidation
+        );
+        assert_eq!(
+            refused(&["truehop", "explain", "--peer", "localhost"]),
+            ErrorKind::ValueValidation
+        );
+    }
+}

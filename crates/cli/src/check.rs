@@ -1,0 +1,21 @@
+//! `truehop check`: is the config right?
+//!
+//! Invariant: the same path as `truehop run` up to binding, so what passes here starts there.
+
+use crate::args::CheckArgs;
+use crate::config::Config;
+use crate::output::say;
+use crate::status::{Failure, Status};
+use crate::summary;
+
+/// Checks the config file and shows what it says.
+pub(crate) fn check(args: &CheckArgs) -> Result<Status, Failure> {
+    let config = Config::read(args.config.as_deref())?.check()?;
+    let listeners: Vec<String> = config.listen().iter().map(summary::listener).collect();
+    let mut lines = vec![format!("{}: ok", config.name())];
+    lines.extend(listeners.iter().map(|url| summary::line("listen", url)));
+    lines.extend(summary::policy_and_routes(&config));
+    lines.extend(config.admin().map(|admin| summary::admin(admin.listen)));
+    say(lines.join("\n"))?;
+    Ok(Status::Done)
+}

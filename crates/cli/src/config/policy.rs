@@ -1,0 +1,107 @@
+//! The policy, from the table `[client]` or from the command line.
+//!
+//! Invariant: whoever writes `client` must write `from`; nothing is guessed from the other keys.
+
+use toml::Spanned;
+use toml::de::DeValue;
+use truehop::{Policy, PolicyConfig};
+use truehop_edge::Key;
+
+use super::fault::{Fault, Faults};
+use super::section::{decode_table, kind, place};
+use super::{document, syntax_fault};
+
+/// The policy of the value `client`: one table, or a list of steps.
+pub(super) fn policy(value: Spanned<DeValue<'_>>) -> Result<Policy, Vec<Fault>> {
+    let span = value.span();
+    let steps = match value.get_ref() {
+        DeValue::Array(steps) => steps.iter().cloned().collect(),
+        DeValue::Table(_) => vec![value],
+        other => {
+            return Err(vec![Fault {
+                problem: format!("`client` is a table, not {}", kind(other)),
+                label: "not a table".to_owned(),
+                help:
+                    "write the line [client] and below it from = \"peer\", \"header\" or \"x-forwarded-for\""
+                        .to_owned(),
+                span: Some(span),
+            }]);
+        }
+    };
+    let mut faults = Vec::new();
+    let mut policies = Vec::new();
+    for (n, value) in steps.into_iter().enumerate() {
+        let span = value.span();
+        match step(value) {
+            Ok(policy) => policies.push(policy),
+            Err(more) => faults.extend(more),
+        }
+        if n == 1 {
+            faults.push(Fault {
+                problem: "this version knows policies of one step only".to_owned(),
+                label: "the second step".to_owned(),
+                help: "keep one [client] table".to_owned(),
+                span: Some(span),
+            });
+        }
+    }
+    match (policies.pop(), faults.is_empty()) {
+        (Some(policy), true) => Ok(policy),
+        (None, true) => Err(vec![Fault {
+            problem: "`client` has no step".to_owned(),
+            label: "empty".to_owned(),
+            help: "write a table [client] with from = \"peer\", \"header\" or \"x-forwarded-for\"".to_owned(),
+            span: Some(span),
+        }]),
+        (_, false) => Err(faults),
+    }
+}
+
+fn step(value: Spanned<DeValue<'_>>) -> Result<Policy, Vec<Fault>> {
+    let words: PolicyConfig = decode_table("client", value.clone()).map_err(|mut faults| {
+        for fault in &mut faults {
+            if fault.problem == "the key `from` is missing" {
+                fault.help = "say how clients' addresses are learnt: from = \"peer\", \"header\" or \
+                              \"x-forwarded-for\""
+                    .to_owned();
+            }
+        }
+        faults
+    })?;
+    words.build().map_err(|bad| {
+        let mut path = vec![Key::Name(bad.key)];
+        path.extend(bad.index.map(Key::Index));
+        vec![Fault {
+            problem: bad.problem,
+            label: "here".to_owned(),
+            help: bad.help,
+            span: Some(place(&value, &path)),
+        }]
+    })
+}
+
+/// The policy of `--policy`: the lines of a `[client]` table, the same between commas, or a whole inline table.
+pub(crate) fn inline_policy(text: &str) -> Result<Policy, Faults> {
+    const NAME: &str = "--policy";
+    let told = |text: &str, faults| Faults::new(NAME, text, faults);
+
+    let syntax = match document(text) {
+        Ok(table) => {
+            let value = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+            return policy(value).map_err(|faults| told(text, faults));
+        }
+        Err(syntax) => syntax,
+    };
+    if text.trim_start().starts_with(['{', '[']) {
+        return match DeValue::parse(text.trim()) {
+            Ok(value) => policy(value).map_err(|faults| told(text.trim(), faults)),
+            Err(error) => Err(told(text.trim(), vec![syntax_fault(&error)])),
+        };
+    }
+    let braced = format!("{{ {text} }}");
+    match DeValue::parse(&braced) {
+        Ok(value) => policy(value).map_err(|faults| told(&braced, faults)),
+        // Commas tell that an inline table was meant; but a list has commas, too.
+        Err(_) => Err(told(text, syntax)),
+    }
+}

@@ -1,0 +1,75 @@
+//! Exit statuses, after `sysexits.h`, and failures that lead to them.
+//!
+//! Invariant: a status has one meaning, the one that `truehop --help` prints.
+
+use std::io;
+use std::process::ExitCode;
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    /// All went well.
+    Done = 0,
+    /// `explain` found no client, or a batch held a line that is no case.
+    Unresolved = 1,
+    /// The command line cannot be understood (`EX_USAGE`).
+    Usage = 64,
+    /// An address to listen on is taken (`EX_UNAVAILABLE`).
+    Unavailable = 69,
+    /// The operating system refused a thread or a signal handler (`EX_OSERR`).
+    System = 71,
+    /// The data directory cannot be used (`EX_CANTCREAT`).
+    DataDirectory = 73,
+    /// The input cannot be read or the output not be written (`EX_IOERR`).
+    InputOutput = 74,
+    /// The config file or a policy is wrong (`EX_CONFIG`).
+    Config = 78,
+}
+
+impl Status {
+    /// The statuses as `--help` prints them.
+    pub(crate) const HELP: &'static str = "\
+Exit status:
+    0  all went well
+    1  explain found no client, or a line of --batch is no case
+   64  the command line cannot be understood
+   69  an address to listen on is taken or not ours
+   71  the operating system refused a thread or a signal handler
+   73  the data directory cannot be used
+   74  input cannot be read or output not be written
+   78  the config file or the policy is wrong
+  130  stopped by a second signal before requests were finished";
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// Why a command failed: what is said on standard error, and the exit status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: Status,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: Status, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+        }
+    }
+}
+
+/// Standard input or output failed.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(
+            Status::InputOutput,
+            format!("error: input or output failed: {error}"),
+        )
+    }
+}

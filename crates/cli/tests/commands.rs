@@ -1,0 +1,361 @@
+//! The commands as a person sees them: arguments in; standard output, standard error and exit status out.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop and say where"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The kinds whose methods this version has.
+const KINDS: [&str; 4] = ["peer-", "hdr-", "cnt-", "cidr-"];
+
+/// The binary in a directory of its own, where no `truehop.toml` is.
+fn truehop(directory: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truehop"));
+    command
+        .args(args)
+        .current_dir(directory)
+        .env("XDG_DATA_HOME", directory.join("share"))
+        .env_remove("RUST_LOG");
+    command
+}
+
+fn output(directory: &TempDir, args: &[&str]) -> (i32, String, String) {
+    told(truehop(directory.path(), args).output().unwrap())
+}
+
+fn told(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+fn place() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn is_empty(directory: &TempDir) -> bool {
+    fs::read_dir(directory.path()).unwrap().next().is_none()
+}
+
+#[test]
+fn help_names_the_commands_and_the_exit_statuses() {
+    let place = place();
+    let (status, stdout, _) = output(&place, &["--help"]);
+    assert_eq!(status, 0);
+    for part in [
+        "check",
+        "explain",
+        "--listen",
+        "64  ",
+        "69  ",
+        "73  ",
+        "78  ",
+        "Examples:",
+    ] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    let (status, stdout, _) = output(&place, &["--version"]);
+    assert_eq!(
+        (status, stdout.as_str()),
+        (0, concat!("truehop ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
+    let (status, _, stderr) = output(&place, &["run", "--lisen", "a"]);
+    assert_eq!(status, 64);
+    assert!(stderr.contains("--listen"), "{stderr}");
+}
+
+#[test]
+fn check_shows_what_a_sound_file_means_and_makes_nothing() {
+    let place = place();
+    let (status, stdout, stderr) = output(&place, &["check"]);
+    assert_eq!(
+        (status, stdout.as_str(), stderr.as_str()),
+        (
+            0,
+            "built-in defaults: ok\n\
+             listen:  http://127.0.0.1:8080\n\
+             clients: from the socket; no header is believed\n\
+             route:   /whoami -> whoami\n\
+             route:   / -> drop\n",
+            ""
+        )
+    );
+    assert!(is_empty(&place));
+
+    let text =
+        "listen = [\"127.0.0.1:0\"]\n[client]\nfrom = \"x-forwarded-for\"\ntrusted = [\"192.168.0.0/24\"]\n";
+    fs::write(place.path().join("truehop.toml"), text).unwrap();
+    let (status, stdout, _) = output(&place, &["check"]);
+    assert_eq!(status, 0);
+    assert!(stdout.starts_with("truehop.toml: ok\n"), "{stdout}");
+    assert!(
+        stdout.contains("\nclients: x-forwarded-for, trusted 192.168.0.0/24\n"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn a_fault_in_the_file_stops_every_command_with_78_before_anything_is_made() {
+    let place = place();
+    fs::write(place.path().join("bad.toml"), "[client]\nform = \"peer\"\n").unwrap();
+    for args in [
+        &["check", "--config", "bad.toml"][..],
+        &["run", "--config", "bad.toml"],
+        &["--config", "bad.toml"],
+        &["explain", "--peer", "unix", "--config", "bad.toml"],
+        &["run", "--config", "missing.toml"],
+    ] {
+        let (status, stdout, stderr) = output(&place, args);
+        assert_eq!((status, stdout.as_str()), (78, ""), "{args:?}");
+        assert!(
+            stderr.contains("bad.toml:2:1") || stderr.contains("missing.toml: cannot be read"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains('\x1b'), "colours where no terminal is: {stderr}");
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_port_in_use_is_69_and_makes_no_data_directory() {
+    let place = place();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (status, stdout, stderr) = output(&place, &["run", "--listen", &address]);
+    assert_eq!((status, stdout.as_str()), (69, ""));
+    assert!(
+        stderr.contains(&address) && stderr.contains("address already in use"),
+        "{stderr}"
+    );
+    assert!(is_empty(&place));
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_73_and_names_the_cure() {
+    let place = place();
+    fs::write(place.path().join("file"), "").unwrap();
+    let (status, stdout, stderr) = output(&place, &["run", "--listen", "127.0.0.1:0", "--data", "file"]);
+    assert_eq!((status, stdout.as_str()), (73, ""));
+    assert!(
+        stderr.contains("file") && stderr.contains("--data DIR"),
+        "{stderr}"
+    );
+}
+
+/// A server, and what it prints.
+struct Server {
+    child: Child,
+    lines: Vec<String>,
+}
+
+impl Server {
+    fn start(directory: &Path, args: &[&str]) -> Self {
+        let mut child = truehop(directory, args).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.as_mut().unwrap();
+        let mut lines = Vec::new();
+        // Line by line and without reading ahead, so that the rest is still there at the end.
+        for line in BufReader::with_capacity(1, stdout).lines() {
+            lines.push(line.unwrap());
+            if lines.last().unwrap() == "ready" {
+                break;
+            }
+        }
+        Self { child, lines }
+    }
+
+    fn stop(self, signal: &str) -> (i32, String) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let (status, stdout, _) = told(self.child.wait_with_output().unwrap());
+        (status, stdout)
+    }
+}
+
+#[test]
+fn run_tells_what_it_serves_and_ends_well_at_a_signal() {
+    for signal in ["-TERM", "-INT"] {
+        let place = place();
+        let server = Server::start(place.path(), &["--listen", "127.0.0.1:0"]);
+        let lines: Vec<&str> = server.lines.iter().map(String::as_str).collect();
+        assert_eq!(lines[0], concat!("truehop ", env!("CARGO_PKG_VERSION")));
+        assert!(
+            lines[1].starts_with("listening on http://127.0.0.1:"),
+            "{lines:?}"
+        );
+        assert!(!lines[1].ends_with(":0"), "{lines:?}");
+        assert_eq!(lines[2], "config:  built-in defaults");
+        assert_eq!(lines[3], "clients: from the socket; no header is believed");
+        assert_eq!(lines[4..6], ["route:   /whoami -> whoami", "route:   / -> drop"]);
+        assert_eq!(
+            lines[6],
+            format!("data:    {}", place.path().join("share/truehop").display())
+        );
+        assert_eq!(lines[7..], ["ready"]);
+        assert_eq!(server.stop(signal), (0, "stopping\n".to_owned()));
+        assert!(place.path().join("share/truehop").is_dir());
+    }
+}
+
+#[test]
+fn a_data_directory_in_use_is_73() {
+    let place = place();
+    let args = ["run", "--listen", "127.0.0.1:0", "--data", "data"];
+    let server = Server::start(place.path(), &args);
+    let (status, stdout, stderr) = output(&place, &args);
+    assert_eq!((status, stdout.as_str()), (73, ""));
+    assert!(stderr.contains("in use"), "{stderr}");
+    assert_eq!(server.stop("-TERM").0, 0);
+}
+
+#[test]
+fn without_a_route_to_the_drop_no_data_directory_is_made() {
+    let place = place();
+    fs::write(
+        place.path().join("truehop.toml"),
+        "listen = [\"127.0.0.1:0\"]\n[[route]]\nto = \"whoami\"\n",
+    )
+    .unwrap();
+    let server = Server::start(place.path(), &[]);
+    assert!(
+        !server.lines.iter().any(|line| line.starts_with("data:")),
+        "{:?}",
+        server.lines
+    );
+    assert_eq!(server.stop("-TERM").0, 0);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn explain_draws_the_ladder_and_tells_by_its_status_whether_there_is_a_client() {
+    let place = place();
+    let args = [
+        "explain",
+        "--peer",
+        "192.168.0.20:51312",
+        "--header",
+        "X-Forwarded-For: 6.6.6.6, 203.0.113.95, 192.168.0.10",
+        "--policy",
+        "from = \"x-forwarded-for\", trusted = [\"192.168.0.0/24\"]",
+    ];
+    let (status, stdout, stderr) = output(&place, &args);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert!(stdout.ends_with("client   203.0.113.95\n"), "{stdout}");
+    assert!(
+        stdout.contains("192.168.0.10") && stdout.contains("never looked at"),
+        "{stdout}"
+    );
+
+    let (status, stdout, _) = output(&place, &[&args[..], &["--json"]].concat());
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((status, &answer["client"]), (0, &Value::from("203.0.113.95")));
+
+    let (status, stdout, _) = output(&place, &["explain", "--peer", "unix"]);
+    assert_eq!(status, 1);
+    assert!(stdout.contains("no-address"), "{stdout}");
+}
+
+#[test]
+fn explain_without_a_policy_uses_that_of_the_config() {
+    let place = place();
+    let text = "[client]\nfrom = \"header\"\nheader = \"X-Real-IP\"\ntrusted = [\"unix\"]\n";
+    fs::write(place.path().join("truehop.toml"), text).unwrap();
+    let (status, stdout, _) = output(
+        &place,
+        &["explain", "--peer", "unix", "--header", "x-real-ip: 1.2.3.4"],
+    );
+    assert_eq!(status, 0);
+    assert!(stdout.ends_with("client   1.2.3.4\n"), "{stdout}");
+}
+
+#[test]
+fn the_batch_agrees_with_every_case_of_the_known_methods() {
+    let cases = include_str!("../../address/tests/cases/client-address.jsonl");
+    let place = place();
+    let mut child = batch(place.path());
+    let stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || feed(stdin, cases));
+    let (status, stdout, _) = told(child.wait_with_output().unwrap());
+    writer.join().unwrap();
+
+    let answers: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let cases: Vec<Value> = cases
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!((status, answers.len()), (0, cases.len()));
+    let mut compared = 0;
+    for (case, answer) in cases.iter().zip(&answers) {
+        let id = case["id"].as_str().unwrap();
+        assert_eq!(answer["id"], case["id"]);
+        if KINDS.iter().any(|kind| id.starts_with(kind)) {
+            for (key, value) in case["expect"].as_object().unwrap() {
+                assert_eq!(&answer[key], value, "{id}: {answer}");
+            }
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 12 + 47 + 40 + 93);
+}
+
+#[test]
+fn a_bad_line_in_a_batch_is_told_by_status_1() {
+    let place = place();
+    let mut child = batch(place.path());
+    let stdin = child.stdin.take().unwrap();
+    feed(
+        stdin,
+        "no case\n{\"id\":\"a\",\"policy\":{\"from\":\"peer\"},\"peer\":\"1.2.3.4:5\",\"headers\":[]}\n",
+    );
+    let (status, stdout, _) = told(child.wait_with_output().unwrap());
+    assert_eq!(status, 1);
+    assert_eq!(
+        stdout,
+        "{\"id\":null,\"error\":\"bad-input\",\"detail\":\"not a JSON object\"}\n{\"id\":\"a\",\"client\":\"1.2.3.4\"}\n"
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = place();
+    let mut child = batch(place.path());
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    // The answer has nowhere to go, and the batch ends without a word; writing may fail then.
+    let _ = writeln!(stdin, "{{}}");
+    let (status, _, stderr) = told(child.wait_with_output().unwrap());
+    assert_eq!((status, stderr.as_str()), (0, ""));
+}
+
+fn batch(directory: &Path) -> Child {
+    truehop(directory, &["explain", "--batch"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn feed(mut stdin: ChildStdin, text: &str) {
+    stdin.write_all(text.as_bytes()).unwrap();
+}
