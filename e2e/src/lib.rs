@@ -1,1 +1,65 @@
-//! x
+//! What the end-to-end tests are written with: the built binary, real peers, and hosts with addresses of their own.
+//!
+//! Every host of a test is one address of the loopback range: `127.0.0.1` uploads, `127.0.0.2` is a stranger, proxies
+//! connect onward from `127.0.0.10` and up. So one machine has as many hosts as a drawing needs.
+//!
+//! Invariant: a test waits for events and never for time, every wait has a deadline, and a child never outlives the
+//! value that started it.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a harness stops at the first surprise"
+)]
+
+mod disk;
+mod http;
+mod peers;
+mod process;
+mod truehop;
+mod upstream;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use disk::{Tmpfs, files_in, rows_in};
+pub use http::{Connection, Host, Request, Response};
+pub use peers::{Browser, Gunicorn, Nginx, Page, free_port, missing};
+pub use process::{Exit, Process, Stream};
+pub use truehop::{Home, Truehop, binary};
+pub use upstream::Upstream;
+
+/// How long a test waits for anything. Far more than anything takes, for machines that are busy.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Asks again until there is an answer.
+///
+/// # Panics
+/// When there is none before [`DEADLINE`]; `what` names what was waited for.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "waited {DEADLINE:?} in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The root of the workspace.
+pub fn workspace() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// Tells that a test proves nothing here, past the test runner's capture: nobody should take silence for a proof.
+pub fn skipped(why: &str) {
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "skipped: {why}").unwrap();
+}

@@ -1,1 +1,67 @@
-fn main() {}
+//! `cargo xtask test | check`: the two commands that say whether the tree is good.
+//!
+//! Invariant: each sets up what it needs, says what it does and how long it took, and ends with the one status that
+//! counts. Only the standard library, so that it compiles in a second.
+#![forbid(unsafe_code)]
+
+mod check;
+mod peers;
+mod steps;
+mod test;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use steps::say;
+
+const HELP: &str = "\
+cargo xtask test [FILTER...]   set up what is missing, build the binary, run all tests (or those whose name has FILTER)
+cargo xtask check              rustfmt, clippy, rustdoc, cargo deny: all of them, then which failed
+
+Environment:
+  CI=true   a peer that is missing is a failure instead of skipped tests
+
+The real peers of the tests (nginx, curl, openssl, Chromium, Python) are Debian packages, installed when the user is
+root; gunicorn and Flask come into target/venv. Everything else is Cargo's.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args.as_slice() {
+        ["test", filters @ ..] if !filters.iter().any(|filter| filter.starts_with('-')) => test::run(filters),
+        ["check"] => check::run(),
+        ["--help" | "-h" | "help"] => {
+            say(HELP);
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            say(HELP);
+            // EX_USAGE of sysexits.h.
+            return ExitCode::from(64);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            say(&format!("\nfailed: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace; every command runs there.
+fn workspace() -> PathBuf {
+    let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().map_or_else(|| xtask.clone(), PathBuf::from)
+}
+
+/// Cargo's target directory.
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), |dir| workspace().join(dir))
+}
+
+/// The Cargo that runs us.
+fn cargo() -> String {
+    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}

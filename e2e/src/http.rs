@@ -1,0 +1,454 @@
+//! A small HTTP/1.1 client that can come from any address and say anything, also what no client should.
+//!
+//! It is strict in what it reads: a response that is not framed as HTTP/1.1 frames it is a panic, hence a failed test.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with, sockopt};
+
+use crate::DEADLINE;
+
+/// A host of the test's network: an address to connect from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Host(Ipv4Addr);
+
+/// A request that is sent as it is written here; only `Host` and `Content-Length` are added when missing.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// A response, read to its end.
+#[derive(Clone)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header lines, in order.
+    pub headers: Vec<(String, String)>,
+    /// The content, without its framing.
+    pub body: Vec<u8>,
+}
+
+/// One connection, from either side: clients read responses from it, a scripted upstream reads requests.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    /// Bytes that were read and not used yet.
+    ahead: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Host {
+    /// The host with this address, which must be in the loopback range.
+    pub const fn at(a: u8, b: u8, c: u8, d: u8) -> Self {
+        assert!(a == 127);
+        Self(Ipv4Addr::new(a, b, c, d))
+    }
+
+    /// Its address.
+    pub const fn ip(self) -> IpAddr {
+        IpAddr::V4(self.0)
+    }
+
+    /// Connects to `server` from this host.
+    #[track_caller]
+    pub fn connect(self, server: SocketAddr) -> Connection {
+        let family = AddressFamily::INET;
+        let socket = socket_with(
+            family,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            Some(ipproto::TCP),
+        )
+        .unwrap();
+        bind(&socket, &SocketAddr::from((self.0, 0))).unwrap();
+        connect(&socket, &server).unwrap_or_else(|error| panic!("{self} cannot reach {server}: {error}"));
+        Connection::over(TcpStream::from(socket))
+    }
+
+    /// Sends one request on a connection of its own, and reads the response.
+    #[track_caller]
+    pub fn send(self, server: SocketAddr, request: &Request) -> Response {
+        self.connect(server)
+            .exchange(&request.clone().header_if_missing("Host", &server.to_string()))
+    }
+
+    /// `GET path`.
+    #[track_caller]
+    pub fn get(self, server: SocketAddr, path: &str) -> Response {
+        self.send(server, &Request::new("GET", path))
+    }
+
+    /// `PUT path`, as `curl -T` does it.
+    #[track_caller]
+    pub fn put(self, server: SocketAddr, path: &str, body: &[u8]) -> Response {
+        self.send(server, &Request::new("PUT", path).body(body))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Request {
+    /// A request without headers and body.
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.into(),
+            target: target.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Adds a header line.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds header lines.
+    #[must_use]
+    pub fn headers(self, lines: &[(&str, &str)]) -> Self {
+        lines
+            .iter()
+            .fold(self, |request, (name, value)| request.header(name, value))
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: &[u8]) -> Self {
+        self.body = body.to_vec();
+        self
+    }
+
+    fn header_if_missing(self, name: &str, value: &str) -> Self {
+        let has = self.headers.iter().any(|(had, _)| had.eq_ignore_ascii_case(name));
+        if has { self } else { self.header(name, value) }
+    }
+
+    fn head(&self) -> String {
+        let mut framed = self.clone();
+        if !self.body.is_empty() || matches!(self.method.as_str(), "PUT" | "POST") {
+            framed = framed.header_if_missing("Content-Length", &self.body.len().to_string());
+        }
+        let lines = framed
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"));
+        format!(
+            "{} {} HTTP/1.1\r\n{}\r\n",
+            self.method,
+            self.target,
+            lines.collect::<String>()
+        )
+    }
+}
+
+impl Response {
+    /// The value of the only line `name`.
+    ///
+    /// # Panics
+    /// When there is more than one.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self
+            .headers
+            .iter()
+            .filter(|(had, _)| had.eq_ignore_ascii_case(name));
+        let value = lines.next().map(|(_, value)| value.as_str());
+        assert!(lines.next().is_none(), "more than one line `{name}`: {self:?}");
+        value
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON: {error}: {self:?}"))
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(f, "{name}: {value}")?;
+        }
+        let start = &self.body[..self.body.len().min(2000)];
+        write!(
+            f,
+            "\n{} ({} bytes)",
+            String::from_utf8_lossy(start),
+            self.body.len()
+        )
+    }
+}
+
+impl Connection {
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            socket: Socket::Tcp(stream),
+            ahead: Vec::new(),
+        }
+    }
+
+    /// Connects to a Unix socket.
+    #[track_caller]
+    pub fn to_unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Self {
+            socket: Socket::Unix(stream),
+            ahead: Vec::new(),
+        }
+    }
+
+    /// Sends a request and reads its response. The connection stays open for the next.
+    #[track_caller]
+    pub fn exchange(&mut self, request: &Request) -> Response {
+        // A server may answer before it has read everything, and close; its answer counts and not our failed write.
+        let _ = self
+            .socket
+            .write_all(request.head().as_bytes())
+            .and_then(|()| self.socket.write_all(&request.body));
+        self.read_response_to(&request.method)
+    }
+
+    /// Sends bytes as they are.
+    #[track_caller]
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.socket.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends bytes and reports failure, for writing to someone who may have hung up.
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes)
+    }
+
+    /// Whether something to be read is there already; closing counts.
+    pub fn has_answer(&mut self) -> bool {
+        self.socket.set_nonblocking(true);
+        let read = self.fill();
+        self.socket.set_nonblocking(false);
+        !self.ahead.is_empty() || !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Reads up to and with the empty line that ends a head.
+    #[track_caller]
+    pub fn read_head(&mut self) -> String {
+        let end = loop {
+            if let Some(at) = self.ahead.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            let more = self
+                .fill()
+                .unwrap_or_else(|error| panic!("{error} inside a head: {}", self.unread()));
+            assert!(more, "the connection closed inside a head: {:?}", self.unread());
+        };
+        String::from_utf8(self.ahead.drain(..end).collect()).unwrap()
+    }
+
+    /// Reads exactly `length` bytes.
+    #[track_caller]
+    pub fn read_exact(&mut self, length: usize) -> Vec<u8> {
+        while self.ahead.len() < length {
+            let more = self
+                .fill()
+                .unwrap_or_else(|error| panic!("{error} before {length} bytes"));
+            assert!(
+                more,
+                "the connection closed after {} of {length} bytes",
+                self.ahead.len()
+            );
+        }
+        self.ahead.drain(..length).collect()
+    }
+
+    /// Reads until `mark` has come, framing and all, and returns everything up to and with it.
+    #[track_caller]
+    pub fn read_until(&mut self, mark: &str) -> String {
+        loop {
+            let found = self
+                .ahead
+                .windows(mark.len())
+                .position(|window| window == mark.as_bytes());
+            if let Some(at) = found {
+                let bytes = self.ahead.drain(..at + mark.len()).collect();
+                return String::from_utf8(bytes).unwrap();
+            }
+            let more = self
+                .fill()
+                .unwrap_or_else(|error| panic!("{error} before {mark:?}: {}", self.unread()));
+            assert!(more, "the connection closed before {mark:?}: {}", self.unread());
+        }
+    }
+
+    /// Reads until the other side closes; a reset counts as closing.
+    #[track_caller]
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        loop {
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                Err(error) => panic!("{error} before the end: {}", self.unread()),
+            }
+        }
+        std::mem::take(&mut self.ahead)
+    }
+
+    /// Reads the response to a request that is not `HEAD`.
+    #[track_caller]
+    pub fn read_response(&mut self) -> Response {
+        self.read_response_to("GET")
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish(&self) {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write).unwrap(),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Write).unwrap(),
+        }
+    }
+
+    /// Cuts the connection as a lost network does: by a reset, without a goodbye.
+    pub fn abort(self) {
+        if let Socket::Tcp(stream) = &self.socket {
+            sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
+        }
+    }
+
+    #[track_caller]
+    fn read_response_to(&mut self, method: &str) -> Response {
+        let (status, headers) = loop {
+            let (status, headers) = parse_head(&self.read_head());
+            if status >= 200 {
+                break (status, headers);
+            }
+        };
+        let mut response = Response {
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        response.body = if method == "HEAD" || status == 204 || status == 304 {
+            Vec::new()
+        } else if let Some(coding) = response.header("Transfer-Encoding") {
+            assert_eq!(coding, "chunked");
+            assert_eq!(
+                response.header("Content-Length"),
+                None,
+                "two framings: {response:?}"
+            );
+            self.read_chunked()
+        } else if let Some(length) = response.header("Content-Length") {
+            self.read_exact(length.parse().unwrap())
+        } else {
+            self.read_to_end()
+        };
+        response
+    }
+
+    #[track_caller]
+    fn read_chunked(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.read_until("\r\n");
+            let length = usize::from_str_radix(line.trim_end().split(';').next().unwrap(), 16).unwrap();
+            if length == 0 {
+                while self.read_until("\r\n") != "\r\n" {}
+                return body;
+            }
+            body.extend(self.read_exact(length));
+            assert_eq!(self.read_exact(2), b"\r\n");
+        }
+    }
+
+    /// Reads what is there; false at the end.
+    fn fill(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; 16 * 1024];
+        let length = self.socket.read(&mut buffer)?;
+        self.ahead.extend_from_slice(&buffer[..length]);
+        Ok(length > 0)
+    }
+
+    fn unread(&self) -> String {
+        format!(
+            "{:?}",
+            String::from_utf8_lossy(&self.ahead[..self.ahead.len().min(2000)])
+        )
+    }
+}
+
+impl Socket {
+    fn set_nonblocking(&self, nonblocking: bool) {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(nonblocking).unwrap(),
+            Self::Unix(stream) => stream.set_nonblocking(nonblocking).unwrap(),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(buffer),
+            Self::Unix(stream) => stream.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[track_caller]
+fn parse_head(head: &str) -> (u16, Vec<(String, String)>) {
+    let mut lines = head.trim_end_matches("\r\n").split("\r\n");
+    let start = lines.next().unwrap();
+    let status = start
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3)?.parse().ok());
+    let status = status.unwrap_or_else(|| panic!("no status line: {start:?}"));
+    let headers = lines.map(|line| {
+        let (name, value) = line
+            .split_once(':')
+            .unwrap_or_else(|| panic!("no header line: {line:?}"));
+        (name.to_owned(), value.trim().to_owned())
+    });
+    (status, headers.collect())
+}

@@ -1,0 +1,226 @@
+//! The built binary: started in a home of its own, listened to, killed, started again.
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::{Exit, Process, Stream};
+use crate::workspace;
+
+/// A running `truehop run`.
+#[derive(Debug)]
+pub struct Truehop {
+    process: Process,
+    address: Option<SocketAddr>,
+    home: Home,
+}
+
+/// The place of one instance: its config file and its data directory. Gone when dropped.
+#[derive(Debug)]
+pub struct Home {
+    dir: TempDir,
+    data: PathBuf,
+}
+
+impl Truehop {
+    /// Starts with this config file, in a new home. Listens on a free port of `127.0.0.1`, unless the config says
+    /// `listen`.
+    #[track_caller]
+    pub fn start(config: &str) -> Self {
+        Self::start_in(Home::new(), config)
+    }
+
+    /// As [`Truehop::start`], in a given home.
+    #[track_caller]
+    pub fn start_in(home: Home, config: &str) -> Self {
+        let process = Process::start("truehop", home.run(config));
+        process.wait_for(Stream::Out, "the line `ready`", |line| line == "ready");
+        let address = process.said(Stream::Out).lines().find_map(|line| {
+            let (_, address) = line.strip_prefix("listening on ")?.split_once("://")?;
+            address.trim_end_matches('/').parse().ok()
+        });
+        Self {
+            process,
+            address,
+            home,
+        }
+    }
+
+    /// Starts with a config or in a home that it must refuse, and waits until it has ended.
+    #[track_caller]
+    pub fn refused(home: &Home, config: &str) -> Exit {
+        let exit = Process::start("truehop", home.run(config)).wait();
+        assert!(
+            !exit.stdout.contains("ready"),
+            "it started all the same: {exit:#?}"
+        );
+        exit
+    }
+
+    /// The address of its first TCP listener.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+            .unwrap_or_else(|| panic!("no TCP listener in: {}", self.process.said(Stream::Out)))
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        self.home.data()
+    }
+
+    /// Waits for an access-log line that has all of these fields.
+    #[track_caller]
+    pub fn wait_for_access(&self, fields: &[&str]) -> String {
+        self.process.wait_for(
+            Stream::Out,
+            &format!("an access-log line with {fields:?}"),
+            |line| has(line, fields),
+        )
+    }
+
+    /// Waits until so many access-log lines have all of these fields.
+    #[track_caller]
+    pub fn wait_for_accesses(&self, count: usize, fields: &[&str]) {
+        self.process
+            .wait_until(&format!("{count} access-log lines with {fields:?}"), |lines| {
+                (lines.iter().filter(|(_, line)| has(line, fields)).count() >= count).then_some(())
+            });
+    }
+
+    /// How many access-log lines have all of these fields so far.
+    pub fn accesses(&self, fields: &[&str]) -> usize {
+        self.process
+            .said(Stream::Out)
+            .lines()
+            .filter(|line| has(line, fields))
+            .count()
+    }
+
+    /// Waits for a diagnostic (standard error) that contains `part`.
+    #[track_caller]
+    pub fn wait_for_diagnostic(&self, part: &str) -> String {
+        self.process
+            .wait_for(Stream::Err, &format!("a diagnostic with `{part}`"), |line| {
+                line.contains(part)
+            })
+    }
+
+    /// What it said so far on its standard error.
+    pub fn diagnostics(&self) -> String {
+        self.process.said(Stream::Err)
+    }
+
+    /// Ends it as a power cut would (SIGKILL). What is on the disk stays.
+    pub fn kill(mut self) -> Home {
+        self.process.kill();
+        self.home
+    }
+
+    /// Asks it to end, as an operator would (SIGTERM).
+    pub fn terminate(&self) {
+        self.process.terminate();
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn wait(mut self) -> (Exit, Home) {
+        (self.process.wait(), self.home)
+    }
+
+    /// Asks it to end, and waits until it has.
+    #[track_caller]
+    pub fn stop(self) -> (Exit, Home) {
+        self.terminate();
+        self.wait()
+    }
+}
+
+impl Home {
+    /// An empty home.
+    #[expect(clippy::new_without_default, reason = "makes a directory")]
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        Self { dir, data }
+    }
+
+    /// A home whose data directory is elsewhere.
+    pub fn with_data(data: &Path) -> Self {
+        Self {
+            data: data.to_owned(),
+            ..Self::new()
+        }
+    }
+
+    /// The directory for whatever a test needs beside the instance.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The data directory, which the instance makes.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Where the config file is.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("truehop.toml")
+    }
+
+    fn run(&self, config: &str) -> Command {
+        fs::write(self.config(), config).unwrap();
+        let mut command = binary();
+        command
+            .current_dir(self.path())
+            .arg("run")
+            .arg("--config")
+            .arg(self.config());
+        command.arg("--data").arg(self.data());
+        let mut top = config.lines().take_while(|line| !line.starts_with('['));
+        if !top.any(|line| line.starts_with("listen ")) {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command
+    }
+}
+
+/// Whether a line of logfmt has all of these fields.
+fn has(line: &str, fields: &[&str]) -> bool {
+    fields
+        .iter()
+        .all(|field| line.split(' ').any(|had| had == *field))
+}
+
+/// The built binary, ready for arguments.
+///
+/// # Panics
+/// When it is not built.
+pub fn binary() -> Command {
+    let path = env::var_os("TRUEHOP_BIN").map_or_else(beside_this_test, PathBuf::from);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo xtask test`",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    // Whoever runs the tests may have set this for other programs.
+    command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+/// Cargo puts test executables into `<target>/<profile>/deps`, and binaries above.
+fn beside_this_test() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let built = test
+        .parent()
+        .and_then(Path::parent)
+        .map(|profile| profile.join("truehop"));
+    built
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| workspace().join("target/debug/truehop"))
+}
