@@ -26,8 +26,7 @@ impl Network {
 
     /// Whether `ip`, folded, lies inside.
     pub fn contains(&self, ip: IpAddr) -> bool {
-        let networks = Networks::new([*self]);
-        networks.contains(ip.to_canonical())
+        Self::new(ip.to_canonical(), self.prefix).is_some_and(|network| network == *self)
     }
 
     fn new(ip: IpAddr, prefix: u8) -> Option<Self> {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::fields::Fields;
+use crate::peer::Peer;
 use crate::policy::Policy;
 use crate::resolve::Resolution;
 
@@ -30,8 +31,12 @@ pub const FORWARDING_HEADERS: [&str; 7] = [
 /// So many requests in a row from one private address, by different user agents, are a sign.
 const MANY: u64 = 200;
 
-/// Watches resolved requests for signs of an unknown proxy. Shared by all workers; keeps counts and the first sign of
-/// each kind, and no addresses but the one of a sign.
+/// Signs that are remembered, and how many of them may be about public addresses.
+const REMEMBERED: usize = 16;
+const STRANGERS: usize = 4;
+
+/// Watches resolved requests for signs of an unknown proxy. Shared by all workers; keeps counts and the first few
+/// signs, and no addresses but theirs.
 #[derive(Debug, Default)]
 pub struct Detector {
     headers_from_untrusted: AtomicU64,
@@ -74,14 +79,29 @@ impl Detector {
         self.headers_from_untrusted.load(Ordering::Relaxed)
     }
 
-    /// The signs seen so far, the first of each kind.
+    /// The signs seen so far, the first of each kind from each peer. For operators: it names peers.
     pub fn suspicions(&self) -> Vec<Suspicion> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The signs that concern this very peer; nothing about others.
+    pub fn suspicions_of(&self, peer: Peer) -> Vec<Suspicion> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.iter()
+            .filter(|suspicion| Some(suspicion.peer()) == peer.ip())
+            .cloned()
+            .collect()
+    }
+
     fn tell(&self, suspicion: Suspicion) -> Option<Suspicion> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.iter().any(|earlier| earlier.code() == suspicion.code()) {
+        let same =
+            |earlier: &Suspicion| earlier.code() == suspicion.code() && earlier.peer() == suspicion.peer();
+        let is_stranger = |suspicion: &Suspicion| !is_local(suspicion.peer());
+        let strangers = told.iter().filter(|earlier| is_stranger(earlier)).count();
+        // Anybody on the internet can send a header; the operator's own proxies must still find room.
+        let full = told.len() >= REMEMBERED || (is_stranger(&suspicion) && strangers >= STRANGERS);
+        if full || told.iter().any(same) {
             return None;
         }
         told.push(suspicion.clone());
@@ -144,6 +164,16 @@ pub enum Suspicion {
 }
 
 impl Suspicion {
+    /// Every code, for metrics that must exist before they first count.
+    pub const CODES: [&str; 2] = ["headers-from-untrusted", "one-address"];
+
+    /// The peer that shows the sign.
+    pub fn peer(&self) -> IpAddr {
+        match self {
+            Self::HeadersFromUntrusted { peer, .. } | Self::OneAddress { peer } => *peer,
+        }
+    }
+
     /// The sign's code, for logs and metrics.
     pub fn code(&self) -> &'static str {
         match self {
@@ -190,7 +220,6 @@ impl fmt::Display for Suspicion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::Peer;
 
     fn resolved(policy: &Policy, peer: &str, headers: &[(&str, &str)]) -> Resolution {
         let peer: Peer = peer.parse().unwrap();
@@ -210,6 +239,25 @@ mod tests {
         assert_eq!(detector.observe(&policy, &resolution, &headers[..]), None);
         assert_eq!(detector.headers_from_untrusted(), 2);
         assert_eq!(detector.suspicions(), [told]);
+    }
+
+    #[test]
+    fn strangers_cannot_hide_the_operators_proxy_nor_see_others() {
+        let (detector, policy) = (Detector::default(), Policy::peer());
+        let headers = [("X-Forwarded-For", "1.2.3.4")];
+        let observe =
+            |peer: &str| detector.observe(&policy, &resolved(&policy, peer, &headers), &headers[..]);
+        for n in 1..100 {
+            observe(&format!("198.51.100.{n}:1"));
+        }
+        assert!(observe("10.0.0.9:1").is_some());
+        assert_eq!(detector.suspicions().len(), STRANGERS + 1);
+        let own = detector.suspicions_of("10.0.0.9:2".parse().unwrap());
+        assert_eq!(
+            own.iter().map(Suspicion::peer).collect::<Vec<_>>(),
+            ["10.0.0.9".parse::<IpAddr>().unwrap()]
+        );
+        assert_eq!(detector.suspicions_of(Peer::UNIX), []);
     }
 
     #[test]

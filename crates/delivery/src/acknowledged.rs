@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, sockopt};
 use tokio::time::{Instant, sleep};
 
 use crate::outq;
@@ -26,15 +27,20 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// [`Unacknowledged`] when `limit` passes first, or when the socket has failed.
 pub async fn acknowledged(socket: impl AsFd, limit: Duration) -> Result<(), Unacknowledged> {
     let deadline = Instant::now() + limit;
+    let forgets_unread =
+        sockopt::socket_domain(socket.as_fd()).map_err(io::Error::from)? == AddressFamily::UNIX;
     let mut pause = FIRST_LOOK;
     loop {
-        let missing = outq::unacknowledged(socket.as_fd()).map_err(Unacknowledged::Socket)?;
+        let missing = outq::unacknowledged(socket.as_fd())?;
+        // A TCP reset keeps the queue's count. A Unix socket whose reader goes away empties its queue as if all had been
+        // read, but sets the error before.
+        if missing > 0 || forgets_unread {
+            sockopt::socket_error(socket.as_fd())
+                .map_err(io::Error::from)?
+                .map_err(io::Error::from)?;
+        }
         if missing == 0 {
             return Ok(());
-        }
-        // A reset keeps the queue's count; only the socket's error tells that nobody will ever acknowledge.
-        if let Err(error) = rustix::net::sockopt::socket_error(socket.as_fd()).map_err(io::Error::from)? {
-            return Err(Unacknowledged::Socket(error.into()));
         }
         if Instant::now() >= deadline {
             return Err(Unacknowledged::TimedOut { missing });
@@ -120,6 +126,23 @@ mod tests {
         let reader = std::thread::spawn(move || client.read_exact(&mut vec![0; written]).unwrap());
         acknowledged(&server, Duration::from_secs(30)).await.unwrap();
         reader.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_unix_reader_that_goes_away_unread_has_not_got_it() {
+        use std::os::unix::net::UnixStream;
+
+        let (mut server, client) = UnixStream::pair().unwrap();
+        server.write_all(b"all of it").unwrap();
+        drop(client);
+        let error = acknowledged(&server, Duration::from_secs(5)).await.unwrap_err();
+        assert!(matches!(error, Unacknowledged::Socket(_)), "{error}");
+
+        let (mut server, mut client) = UnixStream::pair().unwrap();
+        server.write_all(b"all of it").unwrap();
+        client.read_exact(&mut [0; 9]).unwrap();
+        drop(client);
+        acknowledged(&server, Duration::from_secs(5)).await.unwrap();
     }
 
     #[tokio::test]

@@ -2,13 +2,13 @@
 //!
 //! 1. One host, or 400.
 //! 2. One client, or 400; the reason stands in the log and nowhere else.
-//! 3. One route, or 404.
+//! 3. One route, or 404. (It is looked up first and used last: the log must know whether the path is a secret.)
 //! 4. The route's handler answers; what happened is counted and logged when the last byte is handed over.
 
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use truehop::{Peer, Policy, Resolution, Unresolved};
 use truehop_delivery::Courier;
@@ -25,36 +25,70 @@ use crate::wire::Outgoing;
 
 /// Answers one request that came over a connection from `peer`.
 pub(crate) async fn answer(worker: Rc<Worker>, peer: Peer, tls: bool, request: Request<Body>) -> Outgoing {
-    let started = Instant::now();
-    let id = worker.next_id();
-    let mut line = Line {
-        id,
-        peer,
-        client: Err(None),
-        method: request.method().to_string(),
-        host: String::new(),
-        path: String::new(),
-        status: 0,
-        bytes: 0,
-        took: Default::default(),
-        whole: false,
-    };
     let is_head = request.method() == Method::HEAD;
-    let mut response = decide(&worker, peer, tls, request, &mut line).await;
+    let mut record = Record::new(Rc::clone(&worker), peer, request.method().as_str());
+    let mut response = decide(&worker, peer, tls, request, &mut record.line).await;
     let courier = response.extensions_mut().remove::<Courier>().filter(|_| !is_head);
-    line.status = response.status().as_u16();
-    let done = move |bytes, whole| {
-        line.bytes = bytes;
-        // An answer to HEAD has no bytes to hand over.
-        line.whole = whole || is_head;
-        line.took = started.elapsed();
-        worker.shared.metrics.answered(line.status);
-        worker.log.write(&line);
-    };
+    record.line.status = response.status().as_u16();
+    // An answer to HEAD has no bytes to hand over.
+    let done = move |bytes, whole| record.end(bytes, whole || is_head);
     Outgoing {
         response,
         courier,
         done: Box::new(done),
+    }
+}
+
+/// Counts and logs a head that was refused before there was a request.
+pub(crate) fn refused(worker: Rc<Worker>, peer: Peer, status: StatusCode) {
+    let mut record = Record::new(worker, peer, "");
+    record.line.status = status.as_u16();
+    record.end(0, true);
+}
+
+/// What is known of one request. Counted and logged when it is dropped, so that every request is, whatever becomes of
+/// it.
+struct Record {
+    worker: Rc<Worker>,
+    started: Instant,
+    line: Line,
+}
+
+/// The client went away before it was answered. Not a status of HTTP; nginx logs the same number.
+const CLIENT_GONE: u16 = 499;
+
+impl Record {
+    fn new(worker: Rc<Worker>, peer: Peer, method: &str) -> Self {
+        let line = Line {
+            id: worker.next_id(),
+            peer,
+            client: Err(None),
+            method: method.to_owned(),
+            host: String::new(),
+            path: String::new(),
+            status: CLIENT_GONE,
+            bytes: 0,
+            took: Default::default(),
+            whole: false,
+        };
+        Self {
+            worker,
+            started: Instant::now(),
+            line,
+        }
+    }
+
+    fn end(mut self, bytes: u64, whole: bool) {
+        self.line.bytes = bytes;
+        self.line.whole = whole;
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.line.took = self.started.elapsed();
+        self.worker.shared.metrics.answered(self.line.status);
+        self.worker.log.write(&self.line);
     }
 }
 
@@ -70,8 +104,21 @@ async fn decide(
 
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let hosts = request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes);
-    if request.method() == Method::CONNECT {
-        return page(StatusCode::NOT_IMPLEMENTED, "This server is no tunnel.", id);
+    // TRACE would send the client's own secrets back to whatever page made it ask.
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return page(StatusCode::NOT_IMPLEMENTED, "This server does not do that.", id);
+    }
+    // RFC 9112 section 6.1: a coding that this server does not take off would be lost on the way.
+    let codings = request.headers().get_all(TRANSFER_ENCODING);
+    if codings
+        .iter()
+        .any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+    {
+        return page(
+            StatusCode::NOT_IMPLEMENTED,
+            "This server takes bodies as they are, or chunked.",
+            id,
+        );
     }
     let host = match effective_host(authority, hosts) {
         Ok(host) => host,
@@ -81,7 +128,20 @@ async fn decide(
         }
     };
     line.host = host.to_string();
-    line.path = request.uri().path().to_owned();
+    // RFC 9110 section 9.3.7: `OPTIONS *` asks about the server, not about a path.
+    let path = match request.uri().path() {
+        "*" if request.method() == Method::OPTIONS => Some(b"/".to_vec()),
+        path => target::normalised(path),
+    };
+    let route = path
+        .as_deref()
+        .and_then(|path| shared.routes.find(host.name(), path));
+    // Looked up before anything can fail, so that no error writes a secret into the log.
+    line.path = match route {
+        Some(route) if route.handler.paths_are_secret() => format!("{}*", route.prefix),
+        None if shared.routes.have_secrets() => String::new(),
+        _ => request.uri().path().to_owned(),
+    };
 
     let resolution = match shared.policy.resolve(peer, request.headers()) {
         Ok(resolution) => resolution,
@@ -98,20 +158,12 @@ async fn decide(
         tracing::warn!(code = suspicion.code(), "{suspicion}");
     }
 
-    // RFC 9110 section 9.3.7: `OPTIONS *` asks about the server, not about a path.
-    let path = match request.uri().path() {
-        "*" if request.method() == Method::OPTIONS => Some(b"/".to_vec()),
-        path => target::normalised(path),
-    };
     let Some(path) = path else {
         return bad_request("The request's path is malformed.");
     };
-    let Some(route) = shared.routes.find(host.name(), &path) else {
+    let Some(route) = route else {
         return page(StatusCode::NOT_FOUND, "There is nothing here.", id);
     };
-    if route.handler.paths_are_secret() {
-        line.path = format!("{}*", route.prefix);
-    }
     let context = Context {
         worker,
         resolution,

@@ -51,7 +51,7 @@ impl Handler {
         match self {
             Self::Files(files) => files.handle(request, context),
             Self::Proxy(proxy) => proxy.handle(request, context).await,
-            Self::Reply(reply) => reply.handle(&request),
+            Self::Reply(reply) => reply.handle(&request, context),
             Self::Service { service, .. } => service.handle(request, context).await,
             Self::WhoAmI => whoami::handle(&request, context),
         }

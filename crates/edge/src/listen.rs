@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ impl Listening {
             }
             ListenAddress::Unix(path) => {
                 let first = bind_unix(path).map_err(failed)?;
-                let guard = SocketPath(path.clone());
+                let guard = SocketPath::new(path);
                 let mut sockets = Vec::with_capacity(workers);
                 for _ in 1..workers {
                     sockets.push(Socket::Unix(first.try_clone().map_err(failed)?));
@@ -104,6 +104,10 @@ fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
     };
     let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        // `[::]` means IPv6, so that `0.0.0.0` can stand beside it.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     if shared {
         sockopt::set_socket_reuseport(&socket, true)?;
     }
@@ -123,13 +127,33 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The file of a Unix socket.
-struct SocketPath(PathBuf);
+/// The file of a Unix socket: which one it was, so that a successor's is not taken for it.
+struct SocketPath {
+    path: PathBuf,
+    file: Option<(u64, u64)>,
+}
+
+impl SocketPath {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            file: identity(path),
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path)
+        .ok()
+        .map(|file| (file.dev(), file.ino()))
+}
 
 impl Drop for SocketPath {
     fn drop(&mut self) {
-        // It is gone already, or was never ours to keep.
-        let _ = fs::remove_file(&self.0);
+        if self.file.is_some() && identity(&self.path) == self.file {
+            // It may be gone in this moment: then there is nothing to do.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

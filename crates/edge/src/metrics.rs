@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
-use truehop::{Detector, Unresolved};
+use truehop::{Detector, Suspicion, Unresolved};
 
 /// The edge's counters, with the handles that each request needs at hand.
 #[derive(Debug)]
@@ -91,6 +92,22 @@ impl Collector for Suspicions {
             None,
             counter.metric_type(),
         )?;
-        counter.encode(metric)
+        counter.encode(metric)?;
+        let suspicions = self.0.suspicions();
+        let mut family = encoder.encode_descriptor(
+            "truehop_suspicions",
+            "Peers that look like a proxy which the policy does not know, by sign",
+            None,
+            MetricType::Gauge,
+        )?;
+        for code in Suspicion::CODES {
+            let count = suspicions
+                .iter()
+                .filter(|suspicion| suspicion.code() == code)
+                .count();
+            let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+            gauge.encode(family.encode_family(&[("code", code)])?)?;
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use truehop::{FORWARDING_HEADERS, Policy, Resolution};
+use truehop::{Policy, Resolution};
 use truehop_http1::Host;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -96,17 +96,45 @@ fn chain(headers: &HeaderMap, policy: &Policy, resolution: &Resolution) -> Vec<O
     nearest_first
 }
 
-/// Deletes every field that claims an address, and whatever an application could take for one.
+/// Names under which some proxy or application tells or believes a client's address, beside all that begin with
+/// `x-forwarded`. Also `proxy`, which CGI programs take for the setting `HTTP_PROXY`.
+const CLAIMS: [&str; 22] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "client-ip",
+    "cloudfront-viewer-address",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "forwarded",
+    "forwarded-for",
+    "proxy",
+    "proxy-client-ip",
+    "true-client-ip",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-original-forwarded-for",
+    "x-originating-ip",
+    "x-real-ip",
+    "x-remote-ip",
+];
+
+/// Deletes every field that claims an address, and whatever an application could take for one: names are compared as
+/// CGI and WSGI fold them, with every sign but letters and digits alike.
 fn remove_claims(headers: &mut HeaderMap, policy: &Policy) {
+    let folded = |name: &str| -> String {
+        name.chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .collect()
+    };
+    let read = policy.reads().map(folded);
     let is_claim = |name: &HeaderName| {
-        let name = name.as_str();
-        FORWARDING_HEADERS.into_iter().chain(policy.reads()).any(|claim| {
-            claim.len() == name.len()
-                && claim
-                    .bytes()
-                    .zip(name.bytes())
-                    .all(|(c, n)| c == n || (c == b'-' && n == b'_'))
-        })
+        let name = folded(name.as_str());
+        name.starts_with("x-forwarded") || CLAIMS.contains(&name.as_str()) || read.as_ref() == Some(&name)
     };
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
     for claim in claims {
@@ -162,6 +190,10 @@ mod tests {
             ("x_forwarded-for", "6.6.6.6"),
             ("forwarded", "for=6.6.6.6"),
             ("x-forwarded-prefix", "/evil"),
+            ("x-forwarded-ssl", "on"),
+            ("x.real.ip", "6.6.6.6"),
+            ("true-client-ip", "6.6.6.6"),
+            ("proxy", "evil:80"),
             ("cookie", "a=b"),
         ];
         assert_eq!(

@@ -90,6 +90,11 @@ impl Routes {
             .find(|route| route.host.matches(host) && is_prefix(route.prefix.as_bytes(), path))
     }
 
+    /// Whether paths of some route do not belong in a log.
+    pub(crate) fn have_secrets(&self) -> bool {
+        self.0.iter().any(|route| route.handler.paths_are_secret())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
         self.0.iter()
     }

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use truehop::Peer;
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Queue, Writer};
 use crate::admin::Admin;
 use crate::body::Body;
 use crate::edge::Shared;
@@ -72,6 +72,7 @@ impl Bound {
     /// When the system gives no thread or runtime.
     pub fn start(self, registry: Registry) -> io::Result<Running> {
         let (stop, stopped) = watch::channel(false);
+        let writer = self.shared.access_log.then(Writer::start).transpose()?;
         let mut shares: Vec<Vec<Accepting>> = (0..self.workers).map(|_| Vec::new()).collect();
         let mut kept = Vec::new();
         for mut listening in self.listeners {
@@ -101,17 +102,19 @@ impl Bound {
         for (index, share) in shares.into_iter().enumerate() {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let (shared, stopped) = (Arc::clone(&self.shared), stopped.clone());
+            let queue = writer.as_ref().map(Writer::queue);
             let thread = thread::Builder::new().name(format!("worker-{index}"));
             threads.push(thread.spawn(move || {
                 let local = LocalSet::new();
-                local.block_on(&runtime, work(shared, share, stopped));
+                local.block_on(&runtime, work(shared, queue, share, stopped));
                 runtime.block_on(settled());
             })?);
         }
         Ok(Running {
             stop,
             threads,
-            _listeners: kept,
+            listeners: kept,
+            writer,
         })
     }
 }
@@ -129,7 +132,8 @@ pub struct Running {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     /// Holds the files of Unix sockets.
-    _listeners: Vec<Listening>,
+    listeners: Vec<Listening>,
+    writer: Option<Writer>,
 }
 
 impl Running {
@@ -137,10 +141,15 @@ impl Running {
     pub fn stop(self) {
         // Nobody listens any more when every worker has ended already.
         let _ = self.stop.send(true);
+        // A successor may bind the same path from now on.
+        drop(self.listeners);
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a worker had panicked");
             }
+        }
+        if let Some(writer) = self.writer {
+            writer.finish();
         }
     }
 }
@@ -163,19 +172,19 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>) -> Self {
+    fn new(shared: Arc<Shared>, queue: Option<Queue>) -> Self {
         let head_limit = shared.limits.head_bytes();
         let mut pools: Vec<Option<Pool>> = Vec::new();
         for route in shared.routes.iter() {
             pools.resize_with(pools.len().max(route.index + 1), || None);
             if let Handler::Proxy(proxy) = &route.handler {
-                pools[route.index] = Some(proxy.pool(shared.timeouts.connect, head_limit));
+                pools[route.index] = Some(proxy.pool(shared.timeouts, head_limit));
             }
         }
         let mut seed = [0; 8];
         // Ids need to differ, not to be secret: without randomness they start at 0.
         let _ = getrandom::fill(&mut seed);
-        let log = AccessLog::new(shared.access_log);
+        let log = AccessLog::new(queue);
         Self {
             shared,
             log,
@@ -203,8 +212,8 @@ struct Accepting {
     admin: Option<Arc<Admin>>,
 }
 
-async fn work(shared: Arc<Shared>, share: Vec<Accepting>, stop: watch::Receiver<bool>) {
-    let worker = Rc::new(Worker::new(shared));
+async fn work(shared: Arc<Shared>, queue: Option<Queue>, share: Vec<Accepting>, stop: watch::Receiver<bool>) {
+    let worker = Rc::new(Worker::new(shared, queue));
     let mut accepting = JoinSet::new();
     for accept in share {
         accepting.spawn_local(accept_loop(Rc::clone(&worker), accept, stop.clone()));
@@ -237,6 +246,7 @@ async fn accept_loop(worker: Rc<Worker>, accept: Accepting, mut stop: watch::Rec
         Err(error) => return tracing::error!(%error, "a listener cannot be used"),
     };
     let stopped = stop.clone();
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -245,6 +255,7 @@ async fn accept_loop(worker: Rc<Worker>, accept: Accepting, mut stop: watch::Rec
         };
         match accepted {
             Ok((stream, peer)) => {
+                failing = false;
                 let connection = Connection {
                     worker: Rc::clone(&worker),
                     peer,
@@ -255,7 +266,10 @@ async fn accept_loop(worker: Rc<Worker>, accept: Accepting, mut stop: watch::Rec
                 connections.spawn_local(connection.serve(stream));
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                // One line for each run of failures, however long it is.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "cannot accept connections");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -290,6 +304,22 @@ impl Listener {
     }
 }
 
+/// A client's connection, counted for as long as it is open.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.metrics.connections.inc();
+        Self(shared)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.connections.dec();
+    }
+}
+
 /// A connection that was accepted, with what it needs to be served.
 struct Connection {
     worker: Rc<Worker>,
@@ -301,13 +331,14 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: Stream) {
-        self.worker.shared.metrics.connections.inc();
-        let worker = Rc::clone(&self.worker);
+        let _open = self
+            .admin
+            .is_none()
+            .then(|| Open::new(Arc::clone(&self.worker.shared)));
         match stream {
             Stream::Tcp(stream) => self.handshake(stream).await,
             Stream::Unix(stream) => self.handshake(stream).await,
         }
-        worker.shared.metrics.connections.dec();
     }
 
     async fn handshake<S: Socket>(self, stream: S) {
@@ -339,6 +370,9 @@ impl Connection {
                 }
             }
         };
-        wire::serve(stream, &shared.timeouts, &shared.limits, stop, handler).await;
+        let refused = wire::serve(stream, &shared.timeouts, &shared.limits, stop, handler).await;
+        if let (Some(status), None) = (refused, &admin) {
+            front::refused(Rc::clone(&worker), peer, status);
+        }
     }
 }

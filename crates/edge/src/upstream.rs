@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
+use crate::config::TimeoutsConfig;
 use crate::wire::UpstreamConnection;
 
 /// Idle connections older than this are not used: many servers close theirs after 60 to 75 seconds, gunicorn after 2.
@@ -63,7 +64,7 @@ impl fmt::Display for Upstream {
 pub(crate) struct Pool {
     upstreams: Vec<(Upstream, Idle)>,
     bind: Option<IpAddr>,
-    connect: Duration,
+    timeouts: TimeoutsConfig,
     head_limit: usize,
     next: Cell<usize>,
 }
@@ -75,7 +76,7 @@ impl Pool {
     pub(crate) fn new(
         upstreams: &[Upstream],
         bind: Option<IpAddr>,
-        connect: Duration,
+        timeouts: TimeoutsConfig,
         head_limit: usize,
     ) -> Self {
         let upstreams = upstreams
@@ -85,7 +86,7 @@ impl Pool {
         Self {
             upstreams,
             bind,
-            connect,
+            timeouts,
             head_limit,
             next: Cell::default(),
         }
@@ -122,20 +123,41 @@ impl Pool {
         Err(failure.unwrap_or(Unreachable::TimedOut))
     }
 
+    /// A connection over which nothing went before, to the upstream of `failed`: for the one retry that a request gets.
+    pub(crate) async fn take_fresh(&self, failed: Lent) -> Result<Lent, Unreachable> {
+        let idle = failed.idle;
+        drop(failed.connection);
+        let found = self
+            .upstreams
+            .iter()
+            .find(|(_, theirs)| Arc::ptr_eq(theirs, &idle));
+        let (upstream, _) = found.ok_or(Unreachable::TimedOut)?;
+        Ok(Lent {
+            connection: self.connect(upstream).await?,
+            reused: false,
+            idle,
+        })
+    }
+
     async fn connect(&self, upstream: &Upstream) -> Result<UpstreamConnection, Unreachable> {
         let connecting = async {
             match upstream {
                 Upstream::Tcp(authority) => {
                     let stream = connect_tcp(authority, self.bind).await?;
                     stream.set_nodelay(true)?;
-                    UpstreamConnection::start(stream, self.head_limit).await
+                    UpstreamConnection::start(stream, self.head_limit, self.timeouts.response).await
                 }
                 Upstream::Unix(path) => {
-                    UpstreamConnection::start(UnixStream::connect(path).await?, self.head_limit).await
+                    UpstreamConnection::start(
+                        UnixStream::connect(path).await?,
+                        self.head_limit,
+                        self.timeouts.response,
+                    )
+                    .await
                 }
             }
         };
-        match timeout(self.connect, connecting).await {
+        match timeout(self.timeouts.connect, connecting).await {
             Ok(connection) => Ok(connection?),
             Err(_) => Err(Unreachable::TimedOut),
         }
@@ -196,6 +218,9 @@ impl Lent {
     /// Keeps the connection for the next request.
     pub(crate) fn give_back(self) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The oldest stand first: few are used, and the others go.
+        let old = idle.partition_point(|(_, since)| since.elapsed() >= KEEP);
+        idle.drain(..old);
         if idle.len() < KEEP_AT_MOST {
             idle.push((self.connection, Instant::now()));
         }

@@ -10,17 +10,17 @@ mod client;
 mod clocked;
 mod incoming;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -47,36 +47,29 @@ pub(crate) struct Outgoing {
     /// Told when every byte was acknowledged by the peer.
     pub(crate) courier: Option<Courier>,
     /// Called once with the body bytes that were handed to the wire, and whether that was all of them.
-    pub(crate) done: Box<dyn FnOnce(u64, bool)>,
+    pub(crate) done: Done,
 }
 
-/// Serves one connection until it ends, or until `stop` turns true and the request under way is answered.
+/// Serves one connection until it ends, or until `stop` turns true and the request under way is answered. Gives back
+/// the status of a head that was refused without a handler.
 pub(crate) async fn serve<S, H, F>(
     stream: S,
     timeouts: &TimeoutsConfig,
     limits: &LimitsConfig,
     mut stop: watch::Receiver<bool>,
     handler: H,
-) where
+) -> Option<StatusCode>
+where
     S: Socket,
     H: Fn(Request<Body>) -> F,
     F: Future<Output = Outgoing>,
 {
-    let connection = Rc::new(Connection {
-        phase: Phase::new(timeouts),
-        flushing: RefCell::default(),
-    });
-    let confirmations = Rc::new(RefCell::new(JoinSet::new()));
-    let io = Clocked::new(
-        stream,
-        timeouts,
-        Rc::clone(&connection),
-        Rc::clone(&confirmations),
-    );
+    let connection = Rc::new(Connection::new(timeouts));
+    let io = Clocked::new(stream, timeouts, Rc::clone(&connection));
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         connection.phase.answering();
         let request =
-            request.map(|body| Body::new(Incoming::new(body, timeouts.body, connection.phase.unread())));
+            request.map(|body| Body::new(Incoming::new(body, timeouts.body, connection.phase.reading())));
         let answer = handler(request);
         let connection = Rc::clone(&connection);
         async move { Ok::<_, Infallible>(track(answer.await, connection)) }
@@ -95,28 +88,48 @@ pub(crate) async fn serve<S, H, F>(
             }
         }
     };
-    tokio::select! {
+    let refused = tokio::select! {
         // The phase is what the engine has just made of it when the clock is looked at.
         biased;
-        result = served => if let Err(error) = result {
+        result = served => result.err().and_then(|error| {
             tracing::debug!(%error, "connection ended");
-        },
+            refusal(&error)
+        }),
         () = poll_fn(|cx| connection.phase.poll_late(cx)) => {
             tracing::debug!("the client sent no whole request in time");
+            None
         }
-    }
-    let mut confirmations = confirmations.take();
+    };
+    connection.cut_short();
+    let mut confirmations = connection.confirmations.take();
     while confirmations.join_next().await.is_some() {}
+    refused
+}
+
+/// The status with which the engine itself has refused a head, before any handler saw it.
+fn refusal(error: &hyper::Error) -> Option<StatusCode> {
+    if error.is_parse_too_large() {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else {
+        error.is_parse().then_some(StatusCode::BAD_REQUEST)
+    }
 }
 
 /// A byte stream over a socket of the kernel's, which can be asked for acknowledgements.
 pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin {
     fn socket(&self) -> BorrowedFd<'_>;
+
+    /// Whether the kernel takes bytes for read when their reader goes away without reading them.
+    fn forgets_unread(&self) -> bool;
 }
 
 impl Socket for TcpStream {
     fn socket(&self) -> BorrowedFd<'_> {
         self.as_fd()
+    }
+
+    fn forgets_unread(&self) -> bool {
+        false
     }
 }
 
@@ -124,38 +137,88 @@ impl Socket for UnixStream {
     fn socket(&self) -> BorrowedFd<'_> {
         self.as_fd()
     }
+
+    fn forgets_unread(&self) -> bool {
+        true
+    }
 }
 
 impl<S: Socket> Socket for TlsStream<S> {
     fn socket(&self) -> BorrowedFd<'_> {
         self.get_ref().0.socket()
     }
+
+    fn forgets_unread(&self) -> bool {
+        self.get_ref().0.forgets_unread()
+    }
 }
 
 /// What the parts of one connection share.
 struct Connection {
     phase: Phase,
-    /// Couriers of responses whose last byte went to the engine and has not left its buffer yet.
-    flushing: RefCell<Vec<Courier>>,
+    /// Responses whose last byte went to the engine and has not left its buffer yet.
+    leaving: RefCell<Vec<Leaving>>,
+    /// Deliveries for which the kernel's word is awaited.
+    confirmations: RefCell<JoinSet<()>>,
+    /// Whether the socket has failed.
+    broken: Cell<bool>,
 }
 
+/// A response on its last way.
+struct Leaving {
+    sent: u64,
+    courier: Option<Courier>,
+    done: Done,
+}
+
+type Done = Box<dyn FnOnce(u64, bool)>;
+
 impl Connection {
-    /// All that was buffered has left for the kernel; the couriers wait for its word from here on.
-    fn flushed(&self, socket: BorrowedFd<'_>, confirmations: &RefCell<JoinSet<()>>) {
-        if self.flushing.borrow().is_empty() {
+    fn new(timeouts: &TimeoutsConfig) -> Self {
+        Self {
+            phase: Phase::new(timeouts),
+            leaving: RefCell::default(),
+            confirmations: RefCell::default(),
+            broken: Cell::default(),
+        }
+    }
+
+    /// All that was buffered has left for the kernel: responses are through, couriers wait for the kernel's word.
+    fn flushed(self: &Rc<Self>, stream: &impl Socket) {
+        if self.leaving.borrow().is_empty() {
             return;
         }
-        let couriers = self.flushing.take();
-        // The connection may end before the word comes. Without a descriptor to ask, silence means undelivered.
-        let Ok(socket) = socket.try_clone_to_owned() else {
-            return;
-        };
-        confirmations.borrow_mut().spawn_local(async move {
+        for Leaving { sent, courier, done } in self.leaving.take() {
+            self.phase.answered();
+            done(sent, true);
+            // The connection may end before the word comes. Without a descriptor to ask, silence means undelivered.
+            if let (Some(courier), Ok(socket)) = (courier, stream.socket().try_clone_to_owned()) {
+                self.confirm(courier, socket, stream.forgets_unread());
+            }
+        }
+    }
+
+    fn confirm(self: &Rc<Self>, courier: Courier, socket: OwnedFd, forgets_unread: bool) {
+        let connection = Rc::clone(self);
+        let mut confirmations = self.confirmations.borrow_mut();
+        while confirmations.try_join_next().is_some() {}
+        confirmations.spawn_local(async move {
             match acknowledged(&socket, ACKNOWLEDGEMENT_LIMIT).await {
-                Ok(()) => couriers.into_iter().for_each(Courier::delivered),
+                // The engine may have seen the error that tells a reader who went away from one who has read.
+                Ok(()) if forgets_unread && connection.broken.get() => {
+                    tracing::debug!("a response was not delivered: its reader went away");
+                }
+                Ok(()) => courier.delivered(),
                 Err(error) => tracing::debug!(%error, "a response was not delivered"),
             }
         });
+    }
+
+    /// The connection is over: what has not left by now never will.
+    fn cut_short(&self) {
+        for Leaving { sent, done, .. } in self.leaving.take() {
+            done(sent, false);
+        }
     }
 }
 
@@ -186,20 +249,19 @@ struct Tracked {
     body: Body,
     sent: u64,
     courier: Option<Courier>,
-    done: Option<Box<dyn FnOnce(u64, bool)>>,
+    done: Option<Done>,
     connection: Rc<Connection>,
 }
 
 impl Tracked {
     fn ended(&mut self) {
-        self.connection.flushing.borrow_mut().extend(self.courier.take());
-        self.report(true);
-    }
-
-    fn report(&mut self, whole: bool) {
         if let Some(done) = self.done.take() {
-            done(self.sent, whole);
-            self.connection.phase.answered();
+            let leaving = Leaving {
+                sent: self.sent,
+                courier: self.courier.take(),
+                done,
+            };
+            self.connection.leaving.borrow_mut().push(leaving);
         }
     }
 }
@@ -236,6 +298,9 @@ impl http_body::Body for Tracked {
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        self.report(false);
+        if let Some(done) = self.done.take() {
+            done(self.sent, false);
+            self.connection.phase.answered();
+        }
     }
 }

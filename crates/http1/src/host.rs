@@ -55,8 +55,9 @@ impl Host {
             }
             Some(_) => return Err(BadHost::Malformed),
         };
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~[]:".contains(&b);
-        if name.is_empty() || !name.bytes().all(plain) {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        // What stands in brackets was read as an address.
+        if name.is_empty() || !(name.starts_with('[') || name.bytes().all(plain)) {
             return Err(BadHost::Malformed);
         }
         Ok(Self {
@@ -135,7 +136,7 @@ mod tests {
             assert_eq!(host(text).as_deref(), Ok(shown));
         }
         for text in [
-            "", ":80", "a b", "a/b", "a@b", "a:b", "a:+1", "a:65536", "a:1:2", "[::1", "[::1]x", "[a]",
+            "", ":80", "a b", "a/b", "a@b", "a:b", "a:+1", "a:65536", "a:1:2", "[::1", "[::1]x", "[a]", "a]b", "a[::1]",
             "a\0b", "é",
         ] {
             assert_eq!(host(text), Err(BadHost::Malformed), "{text:?}");

@@ -15,7 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION,
+    RANGE,
 };
 use http::{Method, Request, Response, StatusCode};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -66,13 +67,26 @@ impl Files {
             Err(Missing::Slash) => {
                 // Relative, so that it holds behind any proxy and prefix.
                 let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+                let query = request
+                    .uri()
+                    .query()
+                    .map(|query| format!("?{query}"))
+                    .unwrap_or_default();
                 let mut response = page(StatusCode::MOVED_PERMANENTLY, "This is a directory.", context.id);
-                if let Ok(location) = HeaderValue::try_from(format!("./{name}/")) {
+                if let Ok(location) = HeaderValue::try_from(format!("./{name}/{query}")) {
                     response.headers_mut().insert(LOCATION, location);
                 }
                 response
             }
             Err(Missing::Nothing) => page(StatusCode::NOT_FOUND, "There is nothing here.", context.id),
+            Err(Missing::Unable(error)) => {
+                tracing::error!(id = %context.id, %error, "a file cannot be opened");
+                page(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "This server cannot read files right now.",
+                    context.id,
+                )
+            }
             Err(Missing::Forbidden) => page(
                 StatusCode::FORBIDDEN,
                 "This server may not read that file.",
@@ -139,7 +153,11 @@ impl From<Errno> for Missing {
     fn from(error: Errno) -> Self {
         match error {
             Errno::ACCESS | Errno::PERM => Self::Forbidden,
-            _ => Self::Nothing,
+            // XDEV: beyond the directory.
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG | Errno::NXIO => {
+                Self::Nothing
+            }
+            other => Self::Unable(other),
         }
     }
 }
@@ -163,13 +181,17 @@ enum Missing {
     Slash,
     Nothing,
     Forbidden,
+    /// The system could not: no descriptors, no memory, a failing disk.
+    Unable(Errno),
 }
 
 fn contents(request: &Request<Body>, opened: Opened) -> Response<Body> {
     let Opened { name, file, metadata } = opened;
     let len = metadata.len();
     let etag = format!("\"{:x}.{:x}-{len:x}\"", metadata.mtime(), metadata.mtime_nsec());
-    let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.mtime()).unwrap_or(0));
+    // HTTP's dates end with the year 9999.
+    let seconds = u64::try_from(metadata.mtime()).unwrap_or(0).min(LAST_SECOND);
+    let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
 
     let mut response = Response::new(Body::empty());
     let mut insert = |name: HeaderName, value: String| {
@@ -180,6 +202,10 @@ fn contents(request: &Request<Body>, opened: Opened) -> Response<Body> {
     insert(ETAG, etag.clone());
     insert(LAST_MODIFIED, httpdate::fmt_http_date(modified));
     insert(ACCEPT_RANGES, "bytes".into());
+    if is_unwanted(request.headers(), &etag, modified) {
+        *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+        return response;
+    }
     if is_fresh(request.headers(), &etag, modified) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
@@ -220,6 +246,27 @@ fn content_type(name: &Path) -> String {
     }
 }
 
+/// 9999-12-31T23:59:59Z.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// Whether the client wants another version than there is (RFC 9110 sections 13.1.1 and 13.1.4).
+fn is_unwanted(headers: &HeaderMap, etag: &str, modified: SystemTime) -> bool {
+    if headers.contains_key(IF_MATCH) {
+        let lines = headers
+            .get_all(IF_MATCH)
+            .iter()
+            .filter_map(|line| line.to_str().ok());
+        return !lines
+            .flat_map(|line| line.split(','))
+            .any(|tag| matches!(tag.trim(), tag if tag == "*" || tag == etag));
+    }
+    date(headers, IF_UNMODIFIED_SINCE).is_some_and(|since| modified > since)
+}
+
+fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
 /// Whether the client's copy is still good (RFC 9110 section 13.2.2: `If-None-Match` goes before the date).
 fn is_fresh(headers: &HeaderMap, etag: &str, modified: SystemTime) -> bool {
     if headers.contains_key(IF_NONE_MATCH) {
@@ -230,10 +277,7 @@ fn is_fresh(headers: &HeaderMap, etag: &str, modified: SystemTime) -> bool {
             .filter_map(|line| line.to_str().ok());
         return lines.flat_map(|line| line.split(',')).any(|tag| same(tag.trim()));
     }
-    let since = headers
-        .get(IF_MODIFIED_SINCE)
-        .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    since.is_some_and(|since| modified <= since)
+    date(headers, IF_MODIFIED_SINCE).is_some_and(|since| modified <= since)
 }
 
 #[derive(Debug, Eq, PartialEq)]

@@ -11,7 +11,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
@@ -21,7 +21,7 @@ use truehop_http1::HopByHop;
 
 use super::Context;
 use crate::body::{Body, BoxError};
-use crate::config::{BadConfig, Key, RouteConfig};
+use crate::config::{BadConfig, Key, RouteConfig, TimeoutsConfig};
 use crate::outward;
 use crate::page::page;
 use crate::upstream::{Lent, Pool, Unreachable, Upstream};
@@ -59,8 +59,8 @@ impl Proxy {
     }
 
     /// The route's connections in one worker.
-    pub(crate) fn pool(&self, connect: Duration, head_limit: usize) -> Pool {
-        Pool::new(&self.upstreams, self.bind, connect, head_limit)
+    pub(crate) fn pool(&self, timeouts: TimeoutsConfig, head_limit: usize) -> Pool {
+        Pool::new(&self.upstreams, self.bind, timeouts, head_limit)
     }
 
     pub(super) async fn handle(&self, request: Request<Body>, context: &Context<'_>) -> Response<Body> {
@@ -124,36 +124,31 @@ async fn exchange(request: Request<Body>, context: &Context<'_>) -> Result<Respo
         head.method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
     );
-    let mut request = Request::from_parts(head, body);
+    let request = Request::from_parts(head, body);
 
     let pool = context.worker.pool(context.route).ok_or(Failure::NoPool)?;
-    loop {
-        let mut lent = pool.take().await.map_err(Failure::Unreachable)?;
-        // An idle connection may be closed by the upstream at the moment in which it is used again.
-        let again = (lent.reused && bodyless && idempotent).then(|| copy_of(&request));
-        let passed_on = || bodyless || end.ended() != Ended::NotYet;
-        let answer = answer(&mut lent, request, passed_on, shared.timeouts.response).await?;
-        match answer {
-            Ok(response) => {
-                return Ok(downstream(
-                    response,
-                    lent,
-                    end,
-                    bodyless,
-                    shared.timeouts.response,
-                ));
-            }
-            Err(NoAnswer {
-                unsent: Some(unsent), ..
-            }) if lent.reused => request = unsent,
-            Err(NoAnswer { error, .. }) => match (again, end.ended()) {
-                (Some(copy), _) => request = copy,
-                (None, Ended::TooLarge) => return Err(Failure::TooLarge),
-                (None, Ended::TimedOut) => return Err(Failure::BodyTimedOut),
-                (None, Ended::Broken) => return Err(Failure::ClientGone),
-                (None, _) => return Err(Failure::BadAnswer(error)),
-            },
-        }
+    let limit = shared.timeouts.response;
+    let passed_on = || bodyless || end.ended() != Ended::NotYet;
+    let mut lent = pool.take().await.map_err(Failure::Unreachable)?;
+    // An idle connection may be closed by the upstream at the moment in which it is used again.
+    let again = (lent.reused && bodyless && idempotent).then(|| copy_of(&request));
+    let mut answered = answer(&mut lent, request, passed_on, limit).await?;
+    if let Err(NoAnswer { unsent, .. }) = &mut answered
+        && lent.reused
+        && let Some(request) = unsent.take().or(again)
+    {
+        lent = pool.take_fresh(lent).await.map_err(Failure::Unreachable)?;
+        answered = answer(&mut lent, request, passed_on, limit).await?;
+    }
+    match answered {
+        Ok(response) => downstream(response, lent, end, bodyless, limit),
+        Err(NoAnswer { timed_out, error, .. }) => Err(match end.ended() {
+            Ended::TooLarge => Failure::TooLarge,
+            Ended::TimedOut => Failure::BodyTimedOut,
+            Ended::Broken => Failure::ClientGone,
+            Ended::NotYet | Ended::Whole if timed_out => Failure::Silent,
+            Ended::NotYet | Ended::Whole => Failure::BadAnswer(error),
+        }),
     }
 }
 
@@ -182,9 +177,19 @@ fn downstream(
     end: BodyEnd,
     bodyless: bool,
     limit: Duration,
-) -> Response<Body> {
+) -> Result<Response<Body>, Failure> {
     let (mut head, body) = response.into_parts();
+    // RFC 9112 section 6.3: two lengths are an attack or a mistake. RFC 9110 section 15.2.2: nobody asked to switch.
+    if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
+        return Err(Failure::BadAnswer("the answer has two lengths".into()));
+    }
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::BadAnswer(
+            "the upstream switches protocols without being asked".into(),
+        ));
+    }
     remove_hop_by_hop(&mut head.headers);
+    head.version = Version::HTTP_11;
     let mut inbound = Inbound {
         body,
         lent: Some(lent),
@@ -196,7 +201,7 @@ fn downstream(
     if inbound.body.is_end_stream() {
         inbound.ended();
     }
-    Response::from_parts(head, Body::new(inbound))
+    Ok(Response::from_parts(head, Body::new(inbound)))
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {

@@ -4,10 +4,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 
+use super::Context;
 use crate::body::Body;
 use crate::config::{BadConfig, Key, ReplyConfig};
+use crate::page::method_not_allowed;
 
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -32,6 +34,14 @@ impl Reply {
                     "write a number from 200 to 599",
                 )
             })?;
+        let has_body = config.body.as_ref().is_some_and(|body| !body.is_empty());
+        if has_body && matches!(code, 204 | 205 | 304) {
+            return Err(BadConfig::new(
+                &under("body"),
+                format!("an answer {code} has no body"),
+                "remove it",
+            ));
+        }
         let location = match &config.location {
             None => None,
             Some(location) => Some(HeaderValue::try_from(location).map_err(|_| {
@@ -49,7 +59,11 @@ impl Reply {
         })
     }
 
-    pub(crate) fn handle(&self, _: &Request<Body>) -> Response<Body> {
+    pub(super) fn handle(&self, request: &Request<Body>, context: &Context<'_>) -> Response<Body> {
+        // A success would tell who sends something that it has arrived.
+        if self.status.is_success() && !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return method_not_allowed("GET, HEAD", context.id);
+        }
         let mut response = Response::new(Body::from(self.body.clone()));
         *response.status_mut() = self.status;
         if !self.body.is_empty() {

@@ -15,6 +15,7 @@ use http::{Request, Response, StatusCode, Uri};
 
 use super::Context;
 use crate::body::{Body, BoxError};
+use crate::page::page;
 
 /// A service to be mounted on a route.
 #[derive(Clone)]
@@ -49,15 +50,19 @@ impl Service {
 
     pub(super) async fn handle(&self, mut request: Request<Body>, context: &Context<'_>) -> Response<Body> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        // Host and path were read before; together they are a URI.
-        if let Ok(uri) = Uri::builder()
+        let uri = Uri::builder()
             .scheme(context.origin.scheme())
             .authority(context.origin.host.to_string())
             .path_and_query(path)
-            .build()
-        {
-            *request.uri_mut() = uri;
-        }
+            .build();
+        let Ok(uri) = uri else {
+            return page(
+                StatusCode::BAD_REQUEST,
+                "The request does not say which host it is for.",
+                context.id,
+            );
+        };
+        *request.uri_mut() = uri;
         request.extensions_mut().insert(context.resolution);
         self.0.call(request).await
     }

@@ -3,17 +3,21 @@
 use std::fmt::Write;
 
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 
 use super::Context;
 use crate::body::Body;
+use crate::page::method_not_allowed;
 
 pub(super) fn handle(request: &Request<Body>, context: &Context<'_>) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return method_not_allowed("GET, HEAD", context.id);
+    }
     let shared = &context.worker.shared;
     let explanation = shared
         .policy
         .explain(context.resolution.peer(), request.headers());
-    let suspicions = shared.detector.suspicions();
+    let suspicions = shared.detector.suspicions_of(context.resolution.peer());
     let wants_json = request.headers().get_all(ACCEPT).iter().any(|accept| {
         accept
             .as_bytes()

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use thiserror::Error;
 use tokio::time::{Sleep, sleep};
 
+use super::clocked::Reading;
 use crate::body::BoxError;
 
 /// A request's body. Pieces must follow each other within `limit`.
@@ -21,18 +22,21 @@ pub(crate) struct Incoming {
     limit: Duration,
     /// Runs while a piece is waited for; made when first needed, since most requests have no body.
     clock: Option<Pin<Box<Sleep>>>,
-    /// Set while the client may still be sending, for whoever closes the connection.
-    unread: Arc<AtomicBool>,
+    /// For whoever watches over the connection.
+    reading: Reading,
 }
 
 impl Incoming {
-    pub(crate) fn new(body: hyper::body::Incoming, limit: Duration, unread: Arc<AtomicBool>) -> Self {
-        unread.store(!body.is_end_stream(), Ordering::Relaxed);
+    pub(super) fn new(body: hyper::body::Incoming, limit: Duration, reading: Reading) -> Self {
+        match body.is_end_stream() {
+            true => reading.end(),
+            false => reading.begin(),
+        }
         Self {
             body,
             limit,
             clock: None,
-            unread,
+            reading,
         }
     }
 }
@@ -50,7 +54,7 @@ impl http_body::Body for Incoming {
             Poll::Ready(frame) => {
                 this.clock = None;
                 if frame.is_none() || this.body.is_end_stream() {
-                    this.unread.store(false, Ordering::Relaxed);
+                    this.reading.end();
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
@@ -68,6 +72,12 @@ impl http_body::Body for Incoming {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.reading.leave();
     }
 }
 
