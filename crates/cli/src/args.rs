@@ -25,10 +25,21 @@ Examples:
   truehop explain --peer 192.168.0.20:51312 \\
       --header 'X-Forwarded-For: 203.0.113.95, 192.168.0.10' \\
       --policy 'from = \"x-forwarded-for\", trusted = [\"192.168.0.0/24\"]'
-  truehop explain --peer unix --header 'X-Real-IP: 203.0.113.9' --json
+  truehop explain --peer unix --header 'X-Real-IP: 203.0.113.9' --json \\
+      --policy 'from = \"header\", header = \"X-Real-IP\", trusted = [\"unix\"]'
   truehop explain --batch < cases.jsonl
 
-Without --policy the [client] table of the config file is used.";
+Without --policy the [client] table of the config file is used; without one the peer is the client.";
+
+// One line a paragraph: how wide the terminal is, clap knows.
+const RUN_NOTES: &str = "\
+Standard output has the summary and a line for each request; standard error has what went wrong, and warnings of a \
+proxy that the [client] table does not know. No environment variable changes what is logged.";
+
+const CHECK_NOTES: &str = "\
+It looks at the file and at what the file names: directories and certificates must be readable. It does not look \
+whether the ports are free, whether the data directory can be made or written, or whether another truehop has locked \
+it; `run` finds that out before it serves.";
 
 /// Reverse proxy, static files and a file drop that know who their clients really are.
 #[derive(Debug, Parser)]
@@ -49,10 +60,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve until SIGTERM or SIGINT; the default.
-    #[command(after_help = Status::HELP)]
+    #[command(after_help = format!("{RUN_NOTES}\n\n{}", Status::HELP))]
     Run(RunArgs),
-    /// Check the config file as `run` would, without binding a port or making a directory.
-    #[command(after_help = Status::HELP)]
+    /// Check the config file as `run` would; starts, binds and makes nothing.
+    #[command(after_help = format!("{CHECK_NOTES}\n\n{}", Status::HELP))]
     Check(CheckArgs),
     /// Show who the client of a request is, hop by hop.
     #[command(after_help = format!("{EXPLAIN_EXAMPLES}\n\n{}", Status::HELP))]
@@ -67,9 +78,12 @@ pub(crate) struct RunArgs {
     /// Listen here instead of where the config says: IP:PORT, [IPV6]:PORT or unix:/PATH. May be repeated.
     #[arg(long, value_name = "ADDR", value_parser = ListenConfig::parse)]
     pub(crate) listen: Vec<ListenConfig>,
-    /// Where the drop keeps its files, instead of what the config says.
+    /// Where the drop keeps its files, instead of what the config says; needs a route to the drop.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Log Truehop's own steps, too, to standard error. Warnings and errors are always there.
+    #[arg(long)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,8 @@
 //! `truehop check`: is the config right?
 //!
-//! Invariant: the same path as `truehop run` up to binding, so what passes here starts there.
+//! Invariant: the same path as `truehop run` up to opening and binding, so a file that passes here is refused there for
+//! no fault of its own. What belongs to the machine and to the moment is not looked at: whether the ports are free,
+//! whether the data directory can be used, and whether another instance holds its lock.
 
 use crate::args::CheckArgs;
 use crate::config::Config;

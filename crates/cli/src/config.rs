@@ -12,6 +12,7 @@ mod section;
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
@@ -40,6 +41,9 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 /// Larger files are no config files.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
+/// More threads than that are a typo: each takes memory and a socket for every listener.
+const MOST_WORKERS: usize = 1024;
+
 const KEYS: [&str; 10] = [
     "listen",
     "workers",
@@ -67,6 +71,8 @@ pub(crate) struct Config {
     client: Policy,
     routes: Vec<RouteConfig>,
     drop: DropConfig,
+    /// Where the table `[drop]` stands, when it is written.
+    drop_place: Option<Range<usize>>,
     admin: Option<AdminConfig>,
     timeouts: TimeoutsConfig,
     limits: LimitsConfig,
@@ -115,12 +121,13 @@ impl Config {
             faults: Vec::new(),
         };
         let client = sections.client();
+        let drop_place = sections.table.get("drop").map(Spanned::span);
         let drop = sections.drop();
         let before = sections.faults.len();
         let listen = sections
             .value("listen")
             .unwrap_or_else(|| ListenConfig::parse(DEFAULT_LISTEN).into_iter().collect());
-        let workers = sections.value("workers").unwrap_or_default();
+        let workers = sections.workers().unwrap_or_default();
         let routes = sections.routes().unwrap_or_else(default_routes);
         let admin = sections.table("admin");
         let timeouts = sections.table("timeouts").unwrap_or_default();
@@ -140,6 +147,7 @@ impl Config {
             client,
             routes,
             drop,
+            drop_place,
             admin,
             timeouts,
             limits,
@@ -167,7 +175,10 @@ impl Config {
         let mut routes = Vec::new();
         if self.edge_is_sound {
             match self.check_edge() {
-                Ok(lines) => routes = lines,
+                Ok(lines) => {
+                    routes = lines;
+                    self.faults.extend(self.drop_without_a_route());
+                }
                 Err(faults) => self.faults.extend(faults),
             }
         }
@@ -203,6 +214,23 @@ impl Config {
                 return Err(faults);
             }
         }
+    }
+
+    /// Settings that nothing obeys: somebody believes to have a drop, and has none.
+    fn drop_without_a_route(&self) -> Option<Fault> {
+        let span = self.drop_place.clone().filter(|_| !self.leads_to_the_drop())?;
+        Some(Fault {
+            problem: "no route leads to the drop, so the table [drop] has no effect".to_owned(),
+            label: "not used".to_owned(),
+            help: "add a [[route]] with to = \"drop\", or remove the table [drop]".to_owned(),
+            span: Some(span),
+        })
+    }
+
+    fn leads_to_the_drop(&self) -> bool {
+        self.routes
+            .iter()
+            .any(|route| route.to.as_deref() == Some("drop"))
     }
 
     fn edge_config(&self, routes: Vec<RouteConfig>) -> EdgeConfig {
@@ -284,8 +312,7 @@ impl Checked {
 
     /// The table `[drop]`, when some route leads to the drop.
     pub(crate) fn drop(&self) -> Option<&DropConfig> {
-        let leads = |route: &RouteConfig| route.to.as_deref() == Some("drop");
-        self.config.routes.iter().any(leads).then_some(&self.config.drop)
+        self.config.leads_to_the_drop().then_some(&self.config.drop)
     }
 
     /// The edge, with the services that its routes name.
@@ -356,7 +383,7 @@ struct Sections<'i> {
 impl<'i> Sections<'i> {
     fn value<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
         let value = self.table.remove(key)?;
-        self.keep(decode(value))
+        self.keep(decode(key, value))
     }
 
     fn table<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
@@ -366,6 +393,24 @@ impl<'i> Sections<'i> {
 
     fn keep<T>(&mut self, decoded: Result<T, Vec<Fault>>) -> Option<T> {
         decoded.map_err(|faults| self.faults.extend(faults)).ok()
+    }
+
+    fn workers(&mut self) -> Option<usize> {
+        let value = self.table.get("workers").cloned();
+        let workers = self.value("workers")?;
+        if workers <= MOST_WORKERS {
+            return Some(workers);
+        }
+        if let Some(value) = value {
+            let written = hint::Written {
+                key: "workers",
+                is_entry: false,
+                value: value.get_ref(),
+            };
+            self.faults
+                .push(at(hint::out_of_range("`workers`", written), Some(value.span())));
+        }
+        None
     }
 
     /// A file without `[client]` believes nobody.

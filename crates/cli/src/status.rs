@@ -17,6 +17,8 @@ pub(crate) enum Status {
     Usage = 64,
     /// An address to listen on is taken (`EX_UNAVAILABLE`).
     Unavailable = 69,
+    /// A part of the server that should never end did (`EX_SOFTWARE`).
+    Software = 70,
     /// The operating system refused a thread or a signal handler (`EX_OSERR`).
     System = 71,
     /// The data directory cannot be used (`EX_CANTCREAT`).
@@ -33,8 +35,9 @@ impl Status {
 Exit status:
     0  all went well
     1  explain found no client, or a line of --batch is no case
-   64  the command line cannot be understood
+   64  the command line cannot be understood, or asks for what the config does not have
    69  an address to listen on is taken or not ours
+   70  a part of the server ended by itself; the log says more
    71  the operating system refused a thread or a signal handler
    73  the data directory cannot be used
    74  input cannot be read or output not be written

@@ -24,7 +24,7 @@ pub(crate) fn policy_and_routes(config: &Checked) -> impl Iterator<Item = String
 
 /// The listener for operators.
 pub(crate) fn admin(listen: SocketAddr) -> String {
-    line("admin", format_args!("http://{listen} (/metrics, /live, /ready)"))
+    line("admin", format_args!("http://{listen}"))
 }
 
 /// A listener as the URL that reaches it.

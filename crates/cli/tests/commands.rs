@@ -5,11 +5,14 @@
     reason = "a test that cannot go on should stop and say where"
 )]
 
+use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,14 +20,20 @@ use tempfile::TempDir;
 /// The kinds whose methods this version has.
 const KINDS: [&str; 4] = ["peer-", "hdr-", "cnt-", "cidr-"];
 
+/// The binary that is shipped, as `cargo xtask test` has built it, or the one that Cargo built for this test.
+fn binary() -> PathBuf {
+    env::var_os("TRUEHOP_BIN").map_or_else(|| env!("CARGO_BIN_EXE_truehop").into(), PathBuf::from)
+}
+
 /// The binary in a directory of its own, where no `truehop.toml` is.
 fn truehop(directory: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_truehop"));
+    let mut command = Command::new(binary());
     command
         .args(args)
         .current_dir(directory)
         .env("XDG_DATA_HOME", directory.join("share"))
-        .env_remove("RUST_LOG");
+        // Whatever is set must change nothing.
+        .env("RUST_LOG", "off");
     command
 }
 
@@ -60,6 +69,7 @@ fn help_names_the_commands_and_the_exit_statuses() {
         "--listen",
         "64  ",
         "69  ",
+        "70  ",
         "73  ",
         "78  ",
         "Examples:",
@@ -74,6 +84,179 @@ fn help_names_the_commands_and_the_exit_statuses() {
     let (status, _, stderr) = output(&place, &["run", "--lisen", "a"]);
     assert_eq!(status, 64);
     assert!(stderr.contains("--listen"), "{stderr}");
+}
+
+/// The lines of the examples in a help text, each with its continuations.
+fn examples(help: &str) -> Vec<String> {
+    let (_, after) = help.split_once("Examples:\n").unwrap();
+    let (block, _) = after.split_once("\n\n").unwrap();
+    let joined = block.replace("\\\n", " ");
+    let lines = joined
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("truehop"));
+    // What follows two blanks explains.
+    lines
+        .map(|line| {
+            line.split_once("  ")
+                .filter(|(_, rest)| !rest.contains("--"))
+                .map_or(line, |(command, _)| command)
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_examples_of_every_help_are_true() {
+    let place = place();
+    fs::write(place.path().join("truehop.toml"), "listen = [\"127.0.0.1:0\"]\n").unwrap();
+    fs::write(
+        place.path().join("cases.jsonl"),
+        "{\"id\":\"a\",\"policy\":{\"from\":\"peer\"},\"peer\":\"1.2.3.4:5\",\"headers\":[]}\n",
+    )
+    .unwrap();
+    let mut run = 0;
+    for help in [&["--help"][..], &["explain", "--help"]] {
+        let (status, stdout, _) = output(&place, help);
+        assert_eq!(status, 0);
+        for example in examples(&stdout) {
+            // Those that would serve are asked for their help, which reads the line all the same.
+            let serves = !example.contains(" check ") && !example.contains(" explain ");
+            let script = example.replacen("truehop", &binary().display().to_string(), 1);
+            let script = if serves { script + " --help" } else { script };
+            let output = Command::new("bash")
+                .args(["-c", &script])
+                .current_dir(place.path())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{example}: {output:?}");
+            run += 1;
+        }
+    }
+    assert_eq!(run, 7);
+}
+
+#[test]
+fn the_help_of_check_says_what_it_does_not_look_at() {
+    let (_, stdout, _) = output(&place(), &["check", "--help"]);
+    let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["ports are free", "data directory", "locked it"] {
+        assert!(words.contains(part), "{part}: {stdout}");
+    }
+    // And it does not: what would stop `run` passes.
+    let place = place();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "listen = [\"{}\"]\n[drop]\ndata = \"/dev/null/no\"\n",
+        taken.local_addr().unwrap()
+    );
+    fs::write(place.path().join("truehop.toml"), text).unwrap();
+    assert_eq!(output(&place, &["check"]).0, 0);
+}
+
+#[test]
+fn data_for_a_drop_that_no_route_leads_to_is_a_usage_error() {
+    let place = place();
+    fs::write(
+        place.path().join("truehop.toml"),
+        "listen = [\"127.0.0.1:0\"]\n[[route]]\nto = \"whoami\"\n",
+    )
+    .unwrap();
+    let (status, stdout, stderr) = output(&place, &["run", "--data", "data"]);
+    assert_eq!((status, stdout.as_str()), (64, ""));
+    assert!(
+        stderr.contains("--data") && stderr.contains("to = \"drop\"") && stderr.contains("truehop.toml"),
+        "{stderr}"
+    );
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_banner_tells_the_real_port_of_the_operators_listener() {
+    let place = place();
+    fs::write(
+        place.path().join("truehop.toml"),
+        "listen = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n",
+    )
+    .unwrap();
+    let server = Server::start(place.path(), &[]);
+    let admin = server
+        .lines
+        .iter()
+        .find_map(|line| line.strip_prefix("admin:   http://"));
+    let address: SocketAddr = admin.unwrap().parse().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("ok\n"),
+        "{answer}"
+    );
+    assert_eq!(server.stop("-TERM").0, 0);
+}
+
+/// What standard error has after one request with a forged header, with `RUST_LOG=off`.
+fn warnings_of(args: &[&str]) -> String {
+    let place = place();
+    let server = Server::start(
+        place.path(),
+        &[&["run", "--listen", "127.0.0.1:0"], args].concat(),
+    );
+    let (_, address) = server.lines[1].split_once("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(b"GET /whoami HTTP/1.1\r\nHost: a\r\nX-Real-IP: 1.2.3.4\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    server.stop_with_stderr()
+}
+
+#[test]
+fn an_access_log_that_nobody_reads_does_not_keep_it_from_stopping() {
+    let place = place();
+    let mut server = Server::start(place.path(), &["run", "--listen", "127.0.0.1:0"]);
+    let (_, address) = server.lines[1].split_once("http://").unwrap();
+    // More than a pipe holds.
+    let path = format!("/whoami/{}", "x".repeat(1000));
+    for _ in 0..150 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    let pid = server.child.id().to_string();
+    assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+    let end = Instant::now() + Duration::from_secs(20);
+    let status = loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            server.child.kill().unwrap();
+            panic!("it does not stop");
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_suspected_proxy_is_told_whatever_the_environment_says() {
+    for args in [&[][..], &["--verbose"]] {
+        let stderr = warnings_of(args);
+        assert!(
+            stderr.contains("WARN") && stderr.contains("x-real-ip"),
+            "{stderr}"
+        );
+    }
 }
 
 #[test]
@@ -162,7 +345,12 @@ struct Server {
 
 impl Server {
     fn start(directory: &Path, args: &[&str]) -> Self {
-        let mut child = truehop(directory, args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = truehop(directory, args);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stdout = child.stdout.as_mut().unwrap();
         let mut lines = Vec::new();
         // Line by line and without reading ahead, so that the rest is still there at the end.
@@ -176,6 +364,15 @@ impl Server {
     }
 
     fn stop(self, signal: &str) -> (i32, String) {
+        let (status, stdout, _) = self.end(signal);
+        (status, stdout)
+    }
+
+    fn stop_with_stderr(self) -> String {
+        self.end("-TERM").2
+    }
+
+    fn end(self, signal: &str) -> (i32, String, String) {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -184,8 +381,7 @@ impl Server {
                 .unwrap()
                 .success()
         );
-        let (status, stdout, _) = told(self.child.wait_with_output().unwrap());
-        (status, stdout)
+        told(self.child.wait_with_output().unwrap())
     }
 }
 
@@ -291,7 +487,7 @@ fn the_batch_agrees_with_every_case_of_the_known_methods() {
     let place = place();
     let mut child = batch(place.path());
     let stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || feed(stdin, cases));
+    let writer = thread::spawn(move || feed(stdin, cases));
     let (status, stdout, _) = told(child.wait_with_output().unwrap());
     writer.join().unwrap();
 

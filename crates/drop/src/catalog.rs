@@ -15,16 +15,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use record::Record;
 pub(crate) use schema::{SchemaError, open};
-pub(crate) use store::{Arrival, Recipient, Store, Swept};
+pub(crate) use store::{Arrival, Delivery, Recipient, Store, Swept, is_full};
 
 use crate::clock::Timestamp;
 use crate::id::FileId;
-use crate::lifecycle::{Admission, Ending, Relapse};
+use crate::leash::Leash;
+use crate::lifecycle::{Admission, Blame, Ending, Relapse};
 
 /// Calls that may wait for the thread; more wait for room.
 const QUEUE: usize = 128;
@@ -93,7 +93,7 @@ impl Catalog {
     /// The file will not be complete, and its bytes are gone.
     pub(crate) async fn abandon(&self, id: &FileId) -> Result<(), CatalogError> {
         let id = id.clone();
-        self.call(move |store| store.abandon(&id)).await
+        self.insist(move |store| store.abandon(&id)).await
     }
 
     pub(crate) async fn find(&self, id: &FileId) -> Result<Option<Record>, CatalogError> {
@@ -101,51 +101,43 @@ impl Catalog {
         self.call(move |store| store.find(&id)).await
     }
 
-    /// A recipient asks for the bytes; compare-and-set.
+    /// A recipient asks for the bytes; compare-and-set. Who gets a lease must say in the end how it went, with
+    /// [`delivered`](Self::delivered) or [`undelivered`](Self::undelivered): until then nobody else gets in.
     pub(crate) async fn admit(
         &self,
         id: &FileId,
         recipient: Recipient,
+        leash: Leash,
         now: Timestamp,
     ) -> Result<Admission, CatalogError> {
         let id = id.clone();
-        self.call(move |store| store.admit(&id, &recipient, now)).await
+        self.insist(move |store| store.admit(&id, &recipient, &leash, now))
+            .await
     }
 
-    /// Collection number `attempt` shows life; whether it still holds its lease.
-    pub(crate) async fn renew(
-        &self,
-        id: &FileId,
-        attempt: u32,
-        now: Timestamp,
-    ) -> Result<bool, CatalogError> {
-        let id = id.clone();
-        self.call(move |store| store.renew(&id, attempt, now)).await
-    }
-
-    /// A recipient has every byte. Whether this was news.
+    /// A recipient has every byte.
     pub(crate) async fn delivered(
         &self,
         id: &FileId,
         recipient: Recipient,
         now: Timestamp,
-    ) -> Result<bool, CatalogError> {
+    ) -> Result<Delivery, CatalogError> {
         let id = id.clone();
-        self.call(move |store| store.delivered(&id, &recipient, now))
+        self.insist(move |store| store.delivered(&id, &recipient, now))
             .await
     }
 
     pub(crate) async fn undelivered(
         &self,
         id: &FileId,
-        attempt: u32,
+        blame: Blame,
         now: Timestamp,
     ) -> Result<Relapse, CatalogError> {
         let id = id.clone();
-        self.call(move |store| store.undelivered(&id, attempt, now)).await
+        self.insist(move |store| store.undelivered(&id, blame, now)).await
     }
 
-    /// Ends a file that is ready or being collected. Whether it was.
+    /// Ends a file that is ready or being collected, and cuts off who collects it. Whether it was.
     pub(crate) async fn end(
         &self,
         id: &FileId,
@@ -153,29 +145,46 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
         let id = id.clone();
-        self.call(move |store| store.end(&id, ending, now)).await
+        self.insist(move |store| store.end(&id, ending, now)).await
     }
 
     /// Writes down what time has done, and tells what is to be unlinked.
     pub(crate) async fn sweep(&self, now: Timestamp) -> Result<Swept, CatalogError> {
-        self.call(move |store| store.sweep(now)).await
+        self.insist(move |store| store.sweep(now)).await
     }
 
     /// The bytes are gone.
     pub(crate) async fn unlinked(&self, id: &FileId) -> Result<(), CatalogError> {
         let id = id.clone();
-        self.call(move |store| store.unlinked(&id)).await
+        self.insist(move |store| store.unlinked(&id)).await
     }
 
     /// The bytes could not be unlinked; try again at `due`.
     pub(crate) async fn postpone(&self, id: &FileId, due: Timestamp) -> Result<(), CatalogError> {
         let id = id.clone();
-        self.call(move |store| store.postpone(&id, due)).await
+        self.insist(move |store| store.postpone(&id, due)).await
     }
 
     /// When the next [`sweep`](Self::sweep) has something to do.
     pub(crate) async fn next_due(&self) -> Result<Option<Timestamp>, CatalogError> {
         self.call(|store| store.next_due()).await
+    }
+
+    /// There may be room on the disk again.
+    pub(crate) async fn restore_reserve(&self) -> Result<(), CatalogError> {
+        self.call(|store| {
+            store.restore_reserve();
+            Ok(())
+        })
+        .await
+    }
+
+    /// For what leads to an end, and so to room: a full disk must not stop it.
+    async fn insist<T: Send + 'static>(
+        &self,
+        ask: impl Fn(&mut Store) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        self.call(move |store| store.insist(ask)).await
     }
 
     async fn call<T: Send + 'static>(
@@ -187,11 +196,26 @@ impl Catalog {
             // Nobody waits any more: the change is made all the same.
             let _ = reply.send(ask(store));
         });
-        self.jobs.send(job).await.map_err(|_| CatalogError::Closed)?;
+        self.jobs.send(job).await.map_err(|_| self.silence())?;
         answer
             .await
-            .map_err(|_| CatalogError::Closed)?
+            .map_err(|_| self.silence())?
             .map_err(CatalogError::from)
+    }
+
+    /// Makes the thread panic.
+    #[cfg(test)]
+    pub(crate) async fn die(&self) {
+        let answer = self.call::<()>(|_| panic!("a test's panic")).await;
+        assert!(matches!(answer, Err(CatalogError::Died)), "{answer:?}");
+    }
+
+    /// Why the thread is not there.
+    fn silence(&self) -> CatalogError {
+        match self.stopping.load(Ordering::Acquire) {
+            true => CatalogError::Closed,
+            false => CatalogError::Died,
+        }
     }
 }
 
@@ -200,6 +224,8 @@ impl Catalog {
 pub(crate) enum CatalogError {
     /// The drop is being closed.
     Closed,
+    /// The thread has panicked; nothing will be answered any more.
+    Died,
     /// The disk is full.
     Full(rusqlite::Error),
     Database(rusqlite::Error),
@@ -207,9 +233,9 @@ pub(crate) enum CatalogError {
 
 impl From<rusqlite::Error> for CatalogError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full(error),
-            _ => Self::Database(error),
+        match is_full(&error) {
+            true => Self::Full(error),
+            false => Self::Database(error),
         }
     }
 }
@@ -218,6 +244,7 @@ impl fmt::Display for CatalogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the drop is closed"),
+            Self::Died => f.write_str("the catalog's thread has panicked"),
             Self::Full(_) => f.write_str("the disk is full"),
             Self::Database(error) => write!(f, "the catalog failed: {error}"),
         }
@@ -227,8 +254,81 @@ impl fmt::Display for CatalogError {
 impl Error for CatalogError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Closed => None,
+            Self::Closed | Self::Died => None,
             Self::Full(error) | Self::Database(error) => Some(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use rusqlite::ffi;
+
+    use super::*;
+    use crate::lifecycle::Terms;
+    use crate::reserve::Reserve;
+
+    fn store(data: &std::path::Path) -> Store {
+        let terms = Terms {
+            lease: Duration::from_secs(120),
+            grace: Duration::from_secs(60),
+            attempts: 5,
+            receipts: Duration::from_secs(60),
+        };
+        let mut store = Store::new(
+            open(&data.join("catalog.sqlite")).unwrap(),
+            terms,
+            Reserve::new(data),
+        );
+        store.restore_reserve();
+        store
+    }
+
+    fn no_room() -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)
+    }
+
+    #[test]
+    fn a_full_disk_costs_the_reserve_once_and_then_no_upload_begins_until_there_is_room() {
+        let data = tempfile::tempdir().unwrap();
+        let mut store = store(data.path());
+        let reserve = data.path().join("reserve");
+        let asked = Cell::new(0);
+        let until_released = |_: &mut Store| {
+            asked.set(asked.get() + 1);
+            if reserve.exists() { Err(no_room()) } else { Ok(()) }
+        };
+        store.insist(until_released).unwrap();
+        assert_eq!(asked.get(), 2);
+        assert!(store.insist(|_| Err::<(), _>(no_room())).is_err());
+
+        let arrival = Arrival {
+            id: FileId::random().unwrap(),
+            name: "a".to_owned(),
+            token_hash: [0; 32],
+            salt: [0; 32],
+            uploader: None,
+        };
+        assert!(is_full(&store.announce(&arrival, Timestamp(1)).unwrap_err()));
+        store.restore_reserve();
+        store.announce(&arrival, Timestamp(1)).unwrap();
+        // Another error is not the disk's.
+        let other = store.insist(|_| Err::<(), _>(rusqlite::Error::InvalidQuery));
+        assert!(other.is_err() && reserve.exists());
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_has_died_is_not_taken_for_a_closed_one() {
+        let data = tempfile::tempdir().unwrap();
+        let start = || Catalog::start(store(data.path()), tempfile::tempfile().unwrap()).unwrap();
+        let died = start();
+        died.die().await;
+        assert!(matches!(died.next_due().await, Err(CatalogError::Died)));
+        let closed = start();
+        closed.close();
+        assert!(matches!(closed.next_due().await, Err(CatalogError::Closed)));
     }
 }

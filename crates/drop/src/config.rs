@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
-use serde::de::{self, Deserializer};
+use serde::de::{self, Deserializer, Unexpected};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The shortest time that anything here may take; below it a lease could not be renewed before it ends.
+/// The shortest time that anything here may take; below it nobody could act in time.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Ten years: beyond it a duration is a typo, and times must stay far from the end of the calendar.
 const LONGEST: Duration = DAY.saturating_mul(3653);
@@ -30,22 +30,25 @@ pub struct DropConfig {
     pub owner: OwnerRule,
     /// How many leading bits of an IPv6 address name one owner, 48 to 128.
     pub ipv6_prefix: u8,
-    /// How long a file waits for its recipient, unless the uploader says otherwise.
-    #[serde(deserialize_with = "duration")]
-    pub expires: Duration,
+    /// How long a file waits for its recipient, unless the uploader says otherwise; `None` is one day, or
+    /// [`max_expires`](Self::max_expires) if that is shorter.
+    #[serde(deserialize_with = "some_duration")]
+    pub expires: Option<Duration>,
     /// The longest time that an uploader may ask for.
     #[serde(deserialize_with = "duration")]
     pub max_expires: Duration,
     /// The largest file.
     #[serde(deserialize_with = "size")]
     pub max_size: ByteSize,
-    /// How long a collection that shows no life keeps others out.
+    /// How long a collection is expected to take: others are told to ask again after it. It is also how long one that
+    /// is under way when the file expires may go on.
     #[serde(deserialize_with = "duration")]
     pub lease: Duration,
     /// How long a recipient behind another proxy may try once more.
     #[serde(deserialize_with = "duration")]
     pub grace: Duration,
     /// How many collections may fail before the file is deleted.
+    #[serde(deserialize_with = "attempts")]
     pub attempts: u32,
     /// How long it stays known what became of a file.
     #[serde(deserialize_with = "duration")]
@@ -58,7 +61,7 @@ impl Default for DropConfig {
             data: None,
             owner: OwnerRule::default(),
             ipv6_prefix: 64,
-            expires: DAY,
+            expires: None,
             max_expires: 7 * DAY,
             max_size: ByteSize::gib(2),
             lease: 2 * MINUTE,
@@ -70,15 +73,24 @@ impl Default for DropConfig {
 }
 
 impl DropConfig {
+    /// How long a file waits for its recipient, unless the uploader says otherwise.
+    pub fn expires(&self) -> Duration {
+        self.expires.unwrap_or(DAY.min(self.max_expires))
+    }
+
     /// Whether the values make sense, alone and together.
     ///
     /// # Errors
     ///
     /// The first key that does not.
     pub fn check(&self) -> Result<(), BadConfig> {
+        if self.data.as_ref().is_some_and(|data| data.as_os_str().is_empty()) {
+            let help = "write a directory, such as \"/var/lib/truehop\", or leave the line out".to_owned();
+            return Err(BadConfig::new("data", "empty", help));
+        }
         for (key, value) in [
-            ("expires", self.expires),
             ("max_expires", self.max_expires),
+            ("expires", self.expires()),
             ("lease", self.lease),
             ("grace", self.grace),
             ("receipts", self.receipts),
@@ -98,7 +110,7 @@ impl DropConfig {
                 ));
             }
         }
-        if self.expires > self.max_expires {
+        if self.expires() > self.max_expires {
             let help = format!(
                 "lower expires or raise max_expires, which is \"{}\"",
                 words(self.max_expires)
@@ -209,9 +221,22 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     }
 }
 
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
+fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    // Zero makes no sense either; why is for `check` to say.
+    u32::try_from(number)
+        .map_err(|_| de::Error::invalid_value(Unexpected::Signed(number), &"a whole number from 1 on"))
+}
+
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| {
+    // A bare number would be bytes, which nobody means.
+    let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+    text.parse().ok().filter(|_| has_unit).ok_or_else(|| {
         de::Error::custom(format!(
             "{text:?} is no size: write a number with a unit, such as \"2GiB\" or \"500MB\""
         ))
@@ -238,7 +263,7 @@ mod tests {
         .unwrap();
         config.check().unwrap();
         assert_eq!(config.owner, OwnerRule::Address);
-        assert_eq!(config.expires, Duration::from_secs(7200));
+        assert_eq!(config.expires, Some(Duration::from_secs(7200)));
         assert_eq!(config.max_size.as_u64(), 10_000_000);
         assert_eq!((config.ipv6_prefix, config.attempts), (56, 2));
     }
@@ -251,6 +276,13 @@ mod tests {
             ("expires = 60", "expected a string"),
             ("max_size = \"big\"", "\"big\" is no size"),
             ("max_size = 5", "expected a string"),
+            (
+                "max_size = \"2048\"",
+                "\"2048\" is no size: write a number with a unit, such as \"2GiB\"",
+            ),
+            ("max_size = \"1.5 \"", "is no size"),
+            ("attempts = -1", "integer `-1`, expected a whole number from 1 on"),
+            ("attempts = 4294967296", "expected a whole number from 1 on"),
             ("owner = \"ip\"", "unknown variant `ip`"),
             ("expire = \"1d\"", "unknown field `expire`"),
         ] {
@@ -260,10 +292,29 @@ mod tests {
     }
 
     #[test]
+    fn a_shorter_longest_time_shortens_the_usual_one() {
+        let read = |text| toml::from_str::<DropConfig>(text).unwrap();
+        let short = read("max_expires = \"1h\"");
+        short.check().unwrap();
+        assert_eq!(short.expires(), Duration::from_secs(3600));
+        assert_eq!(read("max_expires = \"3d\"").expires(), DAY);
+        // Only what was written is named.
+        let both = read("expires = \"2h\"\nmax_expires = \"1h\"");
+        assert_eq!(both.check().unwrap_err().key, "expires");
+        let tiny = DropConfig {
+            max_expires: Duration::from_millis(1),
+            ..DropConfig::default()
+        };
+        assert_eq!(tiny.check().unwrap_err().key, "max_expires");
+    }
+
+    #[test]
     fn each_senseless_value_is_named() {
         type Spoil = fn(&mut DropConfig);
-        let cases: [(&str, Spoil); 8] = [
-            ("expires", |c| c.expires = 8 * DAY),
+        let cases: [(&str, Spoil); 10] = [
+            ("data", |c| c.data = Some(PathBuf::new())),
+            ("expires", |c| c.expires = Some(8 * DAY)),
+            ("expires", |c| c.expires = Some(Duration::from_millis(1))),
             ("max_expires", |c| c.max_expires = 5000 * DAY),
             ("lease", |c| c.lease = Duration::from_millis(1)),
             ("attempts", |c| c.attempts = 0),

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +18,7 @@ use crate::lifecycle::Terms;
 use crate::metrics::Metrics;
 use crate::open::{self, OpenError, Opened};
 use crate::owner::Recognition;
+use crate::sweep::SweepError;
 use crate::{sweep, web};
 
 /// A data directory in use, and the service over it.
@@ -34,7 +36,8 @@ impl FileDrop {
     ///
     /// # Errors
     ///
-    /// [`OpenError`]; then everything that this call created has been removed again.
+    /// [`OpenError`]; then everything that this call created has been removed again, except the file `lock` in a
+    /// directory that was there before: another process may be waiting at it.
     pub fn open(config: &DropConfig, data: &Path) -> Result<Self, OpenError> {
         Self::open_with_clock(config, data, Clock::system())
     }
@@ -56,7 +59,7 @@ impl FileDrop {
         let shared = Arc::new(Shared {
             terms,
             limits: Limits {
-                expires: config.expires,
+                expires: config.expires(),
                 max_expires: config.max_expires,
                 max_size: config.max_size.as_u64(),
             },
@@ -69,6 +72,7 @@ impl FileDrop {
             blobs,
             metrics: Metrics::default(),
             work: Notify::new(),
+            is_stopping: AtomicBool::new(false),
         });
         Ok(Self { shared })
     }
@@ -85,8 +89,13 @@ impl FileDrop {
         self.shared.metrics.register(registry);
     }
 
-    /// Does what time and the outbox ask for, whenever it is due, until the drop is closed.
-    pub fn sweep_forever(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+    /// Does what time and the outbox ask for, whenever it is due, until the drop is closed. What fails is logged and
+    /// tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`SweepError`]: the sweep has ended although nobody closed the drop. The host should stop and start again.
+    pub fn sweep_forever(&self) -> impl Future<Output = Result<(), SweepError>> + Send + 'static + use<> {
         sweep::forever(Arc::clone(&self.shared))
     }
 
@@ -95,11 +104,27 @@ impl FileDrop {
         sweep::once(&self.shared).await
     }
 
+    /// The host is about to drain: from now on a collection that ends undelivered was ended by us, and its attempt is
+    /// given back. Requests are answered as before.
+    ///
+    /// To be called before the first connection is cut; does not block.
+    pub fn stopping(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+    }
+
     /// Finishes what the catalog was asked for, closes it and releases the directory. Later requests get 503.
     ///
-    /// Blocks for as long as that takes, which is short. Collections that are under way end undelivered.
+    /// Blocks for as long as that takes, which is short. Collections that are under way have ended undelivered when the
+    /// directory is opened again, and their attempts are given back.
     pub fn close(self) {
         // Dropping does it.
+    }
+}
+
+#[cfg(test)]
+impl FileDrop {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 
@@ -123,6 +148,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Tells the sweeper that something may be due earlier than it thought.
     pub(crate) work: Notify,
+    /// Whether collections end because the server does.
+    pub(crate) is_stopping: AtomicBool,
 }
 
 /// What an uploader may ask for.

@@ -230,7 +230,8 @@ async fn discard(shared: &Arc<Shared>, id: &FileId) {
         Err(error) => Err(error),
     };
     if let Err(error) = abandoned {
-        tracing::error!(%id, %error, "an upload that failed could not be cleared away; the next start will");
+        let file = id.tag();
+        tracing::error!(file, %error, "an upload that failed could not be cleared away; the next start will");
     }
 }
 

@@ -120,9 +120,9 @@ pub(crate) struct Terms {
 pub(crate) struct Life {
     pub(crate) state: State,
     pub(crate) expires_at: Timestamp,
-    /// Until when the current collection keeps others out.
+    /// Until when the current collection was expected to last. A guess for those who wait: it ends when it ends.
     pub(crate) lease_until: Timestamp,
-    /// Collections so far; the number of the current one is its name.
+    /// Collections so far that count against the limit, with the current one.
     pub(crate) attempts: u32,
     /// Until when the same recipient may try once more; only while that second try is left.
     pub(crate) again_until: Option<Timestamp>,
@@ -133,7 +133,12 @@ pub(crate) struct Life {
 pub(crate) enum Phase {
     Receiving,
     Ready,
+    /// Somebody is collecting, and others may ask again at `until`.
     Collecting {
+        until: Timestamp,
+    },
+    /// Its time is up. Who began before that may go on until `until`.
+    Closing {
         until: Timestamp,
     },
     /// It has come to this end, and the catalog does not know yet.
@@ -144,7 +149,7 @@ pub(crate) enum Phase {
 /// The answer to a recipient who wants the bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Admission {
-    /// Collection number `attempt` may begin and holds the lease.
+    /// Collection number `attempt` may begin and keeps others out, by guess until `until`.
     Lease {
         attempt: u32,
         until: Timestamp,
@@ -158,27 +163,45 @@ pub(crate) enum Admission {
     Gone,
 }
 
-/// What follows when a collection ends undelivered, or its lease by itself.
+/// What follows when a collection ends undelivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Relapse {
     /// The next recipient may try.
     Ready,
     /// That was the last attempt, or the time is up.
     End(Ending),
-    /// The collection is not the current one any more.
-    Stale,
+    /// The file was over already.
+    Over,
+}
+
+/// Whose doing it is that a collection ended undelivered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Blame {
+    /// The recipient's, or the network's: the attempt counts.
+    Recipient,
+    /// Ours: the server stopped, or could not read its disk. The attempt is given back.
+    Server,
 }
 
 impl Life {
     pub(crate) fn phase(&self, terms: &Terms, now: Timestamp) -> Phase {
         match self.state {
             State::Receiving => Phase::Receiving,
-            State::Collecting if now < self.lease_until => Phase::Collecting {
-                until: self.lease_until,
+            State::Collecting if now < self.expires_at => {
+                let latest = now.plus(terms.lease);
+                Phase::Collecting {
+                    // It has lasted longer than was thought, or the clock was set back: then nobody knows.
+                    until: Some(self.lease_until)
+                        .filter(|&until| now < until && until < latest)
+                        .unwrap_or(latest),
+                }
+            }
+            // A lease past the expiry and no longer, so that a trickle cannot keep a file for ever.
+            State::Collecting if now < self.expires_at.plus(terms.lease) => Phase::Closing {
+                until: self.expires_at.plus(terms.lease),
             },
-            State::Collecting if self.attempts >= terms.attempts => Phase::Due(Ending::Exhausted),
-            State::Ready | State::Collecting if now >= self.expires_at => Phase::Due(Ending::Expired),
-            State::Ready | State::Collecting => Phase::Ready,
+            State::Ready if now < self.expires_at => Phase::Ready,
+            State::Ready | State::Collecting => Phase::Due(Ending::Expired),
             State::Delivered | State::Expired | State::Withdrawn | State::Failed | State::Deleted => {
                 Phase::Over
             }
@@ -197,35 +220,26 @@ impl Life {
                 Some(until) if now < until => Admission::Again,
                 _ => Admission::Gone,
             },
-            Phase::Receiving | Phase::Due(_) | Phase::Over => Admission::Gone,
+            Phase::Receiving | Phase::Closing { .. } | Phase::Due(_) | Phase::Over => Admission::Gone,
         }
     }
 
-    /// Until when collection number `attempt` may go on after showing life; `None` when it may not.
-    ///
-    /// Past the expiry no lease is prolonged, so that a trickle cannot keep a file for ever.
-    pub(crate) fn renew(&self, terms: &Terms, now: Timestamp, attempt: u32) -> Option<Timestamp> {
-        let current = self.state == State::Collecting && self.attempts == attempt;
-        (current && now < self.expires_at).then(|| now.plus(terms.lease))
-    }
-
-    /// Whether a delivery is still news. It is a fact whoever holds the lease by now: somebody else has the bytes.
-    pub(crate) fn may_deliver(&self) -> bool {
+    /// Whether the bytes are there for a recipient: nothing has ended the file.
+    pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, State::Ready | State::Collecting)
     }
 
-    /// What follows when collection number `attempt` ended undelivered.
-    pub(crate) fn undelivered(&self, terms: &Terms, now: Timestamp, attempt: u32) -> Relapse {
-        if self.state != State::Collecting || self.attempts != attempt {
-            return Relapse::Stale;
+    /// What follows when the collection ended undelivered.
+    pub(crate) fn undelivered(&self, terms: &Terms, now: Timestamp, blame: Blame) -> Relapse {
+        if self.state != State::Collecting {
+            return Relapse::Over;
         }
-        let ended = Self {
-            lease_until: now,
-            ..*self
-        };
-        match ended.phase(terms, now) {
-            Phase::Due(ending) => Relapse::End(ending),
-            _ => Relapse::Ready,
+        if blame == Blame::Recipient && self.attempts >= terms.attempts {
+            return Relapse::End(Ending::Exhausted);
+        }
+        match now < self.expires_at {
+            true => Relapse::Ready,
+            false => Relapse::End(Ending::Expired),
         }
     }
 }
@@ -258,19 +272,17 @@ mod tests {
     }
 
     #[test]
-    fn a_ready_file_admits_one_and_then_keeps_others_out_until_the_lease_ends() {
+    fn a_ready_file_admits_one_and_keeps_others_out_however_long_that_takes() {
         let lease = Admission::Lease {
             attempt: 2,
             until: at(250),
         };
         assert_eq!(life(State::Ready).admit(&TERMS, at(150), false), lease);
-        let busy = Admission::Busy { until: at(200) };
-        assert_eq!(life(State::Collecting).admit(&TERMS, at(199), false), busy);
-        let next = Admission::Lease {
-            attempt: 2,
-            until: at(300),
-        };
-        assert_eq!(life(State::Collecting).admit(&TERMS, at(200), false), next);
+        // The guess, while it is one; then another lease. A clock that was set back makes nobody wait longer.
+        for (now, until) in [(199, 200), (200, 300), (999, 1099), (50, 150)] {
+            let busy = Admission::Busy { until: at(until) };
+            assert_eq!(life(State::Collecting).admit(&TERMS, at(now), false), busy);
+        }
     }
 
     #[test]
@@ -281,10 +293,16 @@ mod tests {
             Phase::Due(Ending::Expired)
         );
         assert_eq!(life(State::Ready).admit(&TERMS, at(1000), true), Admission::Gone);
-        assert_eq!(
-            life(State::Collecting).phase(&TERMS, at(1000)),
-            Phase::Due(Ending::Expired)
-        );
+    }
+
+    #[test]
+    fn who_began_in_time_has_a_lease_more_and_nobody_else_gets_in() {
+        let collecting = life(State::Collecting);
+        let closing = Phase::Closing { until: at(1100) };
+        assert_eq!(collecting.phase(&TERMS, at(1000)), closing);
+        assert_eq!(collecting.phase(&TERMS, at(1099)), closing);
+        assert_eq!(collecting.admit(&TERMS, at(1000), false), Admission::Gone);
+        assert_eq!(collecting.phase(&TERMS, at(1100)), Phase::Due(Ending::Expired));
     }
 
     #[test]
@@ -293,25 +311,19 @@ mod tests {
             attempts: 2,
             ..life(State::Collecting)
         };
+        let after = |life: Life, now, blame| life.undelivered(&TERMS, at(now), blame);
+        let exhausted = Relapse::End(Ending::Exhausted);
+        assert_eq!(after(last, 150, Blame::Recipient), exhausted);
+        assert_eq!(after(last, 150, Blame::Server), Relapse::Ready);
+        let first = life(State::Collecting);
+        assert_eq!(after(first, 150, Blame::Recipient), Relapse::Ready);
+        let expired = Relapse::End(Ending::Expired);
+        assert_eq!(after(first, 1000, Blame::Recipient), expired);
+        assert_eq!(after(last, 1000, Blame::Server), expired);
         assert_eq!(
-            last.undelivered(&TERMS, at(150), 2),
-            Relapse::End(Ending::Exhausted)
+            after(life(State::Withdrawn), 150, Blame::Recipient),
+            Relapse::Over
         );
-        assert_eq!(last.undelivered(&TERMS, at(150), 1), Relapse::Stale);
-        assert_eq!(last.phase(&TERMS, at(200)), Phase::Due(Ending::Exhausted));
-        assert_eq!(
-            life(State::Collecting).undelivered(&TERMS, at(150), 1),
-            Relapse::Ready
-        );
-        assert_eq!(life(State::Ready).undelivered(&TERMS, at(150), 1), Relapse::Stale);
-    }
-
-    #[test]
-    fn a_lease_is_prolonged_for_the_current_collection_until_the_file_expires() {
-        assert_eq!(life(State::Collecting).renew(&TERMS, at(180), 1), Some(at(280)));
-        assert_eq!(life(State::Collecting).renew(&TERMS, at(180), 2), None);
-        assert_eq!(life(State::Collecting).renew(&TERMS, at(1000), 1), None);
-        assert_eq!(life(State::Ready).renew(&TERMS, at(180), 1), None);
     }
 
     #[test]
@@ -349,14 +361,13 @@ mod tests {
             ]),
             now in 0i64..2000,
             attempts in 0u32..4,
-            attempt in 0u32..4,
+            blame in prop::sample::select(vec![Blame::Recipient, Blame::Server]),
         ) {
             let life = Life { attempts, ..life(state) };
             prop_assert_eq!(life.phase(&TERMS, at(now)), Phase::Over);
             prop_assert_eq!(life.admit(&TERMS, at(now), false), Admission::Gone);
-            prop_assert_eq!(life.renew(&TERMS, at(now), attempt), None);
-            prop_assert_eq!(life.undelivered(&TERMS, at(now), attempt), Relapse::Stale);
-            prop_assert!(!life.may_deliver());
+            prop_assert_eq!(life.undelivered(&TERMS, at(now), blame), Relapse::Over);
+            prop_assert!(!life.is_live());
         }
     }
 }

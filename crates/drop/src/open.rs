@@ -3,10 +3,13 @@
 //! 1. The directory and its parts are created where missing (0700).
 //! 2. The lock is taken: one instance per directory.
 //! 3. The database is opened and its schema brought up.
-//! 4. What a crash left behind is put right ([`recover`]).
-//! 5. The catalog's thread starts; it keeps the lock.
+//! 4. What a crash left behind is put right ([`recover`]). When the disk is too full for step 3 or 4 the reserve is given
+//!    up, and both are done again.
+//! 5. The reserve is set aside again when there is room.
+//! 6. The catalog's thread starts; it keeps the lock.
 //!
-//! Invariant: when a step fails, everything that this call itself created is removed again, and nothing else.
+//! Invariant: when a step fails, everything that this call itself created is removed again, and nothing else. The lock
+//! stays where the directory was there before: a process that waits at it would hold a lock that nobody else sees.
 
 mod recover;
 
@@ -14,17 +17,16 @@ use std::error::Error;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
-
-use rusqlite::ErrorCode;
 
 use crate::blobs::{self, Blobs};
 use crate::catalog::{self, Catalog, SchemaError, Store};
 use crate::clock::Clock;
 use crate::config::BadConfig;
 use crate::lifecycle::Terms;
+use crate::reserve::Reserve;
 
 /// A data directory in use.
 #[derive(Debug)]
@@ -39,64 +41,100 @@ pub(crate) fn open(data: &Path, terms: Terms, clock: &Clock) -> Result<Opened, O
     let held;
     let mut made = Made::default();
     let blobs = Blobs::new(data);
-    made.directory(data)?;
-    held = lock(data, &mut made)?;
+    let is_new = made.directory(data)?;
+    held = lock(data)?;
+    if is_new {
+        made.paths.push(data.join("lock"));
+    }
     for directory in blobs.directories() {
         made.directory(directory)?;
     }
     let path = data.join("catalog.sqlite");
     made.file(&path)?;
-    let db = catalog::open(&path).map_err(|error| match error {
-        SchemaError::TooNew { found, known } => OpenError::TooNew {
-            path: path.clone(),
-            found,
-            known,
-        },
-        SchemaError::Database(error) => OpenError::database(&path, error),
-    })?;
-    let mut store = Store::new(db, terms);
-    recover::recover(&mut store, &blobs, clock.now()).map_err(|error| match error {
-        recover::Fault::Catalog(error) => OpenError::database(&path, error),
-        recover::Fault::Blobs(error) => OpenError::at(data, error),
-    })?;
+    let mut reserve = Reserve::new(data);
+    if !reserve.path().exists() {
+        made.paths.push(reserve.path().to_owned());
+    }
+    let take_up = |reserve| take_up(data, &path, &blobs, terms, reserve, clock);
+    let mut store = match take_up(Reserve::new(data)) {
+        Err(OpenError::Full { .. }) if reserve.release() => take_up(reserve)?,
+        taken_up => taken_up?,
+    };
+    store.restore_reserve();
     let catalog = Catalog::start(store, held).map_err(|error| OpenError::at(data, error))?;
     made.keep();
     Ok(Opened { catalog, blobs })
 }
 
+/// Steps 3 and 4. They may be begun again at any point.
+fn take_up(
+    data: &Path,
+    path: &Path,
+    blobs: &Blobs,
+    terms: Terms,
+    reserve: Reserve,
+    clock: &Clock,
+) -> Result<Store, OpenError> {
+    let db = catalog::open(path).map_err(|error| match error {
+        SchemaError::TooNew { found, known } => OpenError::TooNew {
+            path: path.to_owned(),
+            found,
+            known,
+        },
+        SchemaError::Database(error) => OpenError::database(path, error),
+    })?;
+    let mut store = Store::new(db, terms, reserve);
+    recover::recover(&mut store, blobs, clock.now()).map_err(|error| match error {
+        recover::Fault::Catalog(error) => OpenError::database(path, error),
+        recover::Fault::Blobs(error) => OpenError::at(data, error),
+    })?;
+    Ok(store)
+}
+
 /// The lock goes with the open file, so that a crash cannot leave it behind; the number in it is for people.
-fn lock(data: &Path, made: &mut Made) -> Result<File, OpenError> {
+fn lock(data: &Path) -> Result<File, OpenError> {
     let path = data.join("lock");
-    let fresh = !path.exists();
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| OpenError::at(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            // Best effort: the pid only helps a person.
-            let _ = file.read_to_string(&mut text);
-            return Err(OpenError::InUse {
-                data: data.to_owned(),
-                pid: text.trim().parse().ok(),
-            });
+    let at = |error| OpenError::at(&path, error);
+    // Somebody else may be making and removing the directory; not more often than this.
+    for _ in 0..100 {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(at)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // Best effort: the pid only helps a person.
+                let _ = file.read_to_string(&mut text);
+                return Err(OpenError::InUse {
+                    data: data.to_owned(),
+                    pid: text.trim().parse().ok(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(at(error)),
         }
-        Err(TryLockError::Error(error)) => return Err(OpenError::at(&path, error)),
+        if has_name(&file, &path).map_err(at)? {
+            // Best effort again: on a full disk there may be no room for a number.
+            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", process::id()));
+            return Ok(file);
+        }
     }
-    // Only the holder of the lock may call the file its own.
-    if fresh {
-        made.paths.push(path.clone());
-    }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", process::id()))
-        .map_err(|error| OpenError::at(&path, error))?;
-    Ok(file)
+    Err(OpenError::InUse {
+        data: data.to_owned(),
+        pid: None,
+    })
+}
+
+/// Whether `path` still leads to the open `file`. Who made the directory and failed has removed both, and a lock without a
+/// name keeps nobody out.
+fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())))
 }
 
 /// What this call has created so far; removed again unless it is kept.
@@ -106,16 +144,18 @@ struct Made {
 }
 
 impl Made {
-    fn directory(&mut self, path: &Path) -> Result<(), OpenError> {
+    /// Whether it was missing.
+    fn directory(&mut self, path: &Path) -> Result<bool, OpenError> {
         match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => {
                 self.paths.push(path.to_owned());
                 // The new name must survive a crash, or the files in it do not.
                 parent_of(path)
                     .map_or(Ok(()), |parent| blobs::sync(&parent))
-                    .map_err(|error| OpenError::at(path, error))
+                    .map_err(|error| OpenError::at(path, error))?;
+                Ok(true)
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match parent_of(path) {
                 Some(parent) if !parent.exists() => {
                     self.directory(&parent)?;
@@ -229,9 +269,9 @@ impl OpenError {
 
     fn database(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            _ => Self::Database { path, source },
+        match catalog::is_full(&source) {
+            true => Self::Full { path },
+            false => Self::Database { path, source },
         }
     }
 }
@@ -281,5 +321,26 @@ impl Error for OpenError {
 impl From<BadConfig> for OpenError {
     fn from(bad: BadConfig) -> Self {
         Self::Config(bad)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_counts_only_under_its_name() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("lock");
+        let file = lock(data.path()).unwrap();
+        assert!(has_name(&file, &path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!has_name(&file, &path).unwrap());
+        let other = lock(data.path()).unwrap();
+        assert!(!has_name(&file, &path).unwrap() && has_name(&other, &path).unwrap());
+        assert!(matches!(
+            lock(data.path()),
+            Err(OpenError::InUse { pid: Some(_), .. })
+        ));
     }
 }

@@ -1,8 +1,10 @@
-//! What happens without a request: files expire, leases lapse, bytes are unlinked, receipts are forgotten.
+//! What happens without a request: files expire, bytes are unlinked, receipts are forgotten, the reserve is restored.
 //!
 //! Invariant: the sweeper holds no knowledge of its own. It asks the catalog what is due, so that it may be stopped at
 //! any point and started again.
 
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +22,12 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 /// When to try again what could not be unlinked.
 const LATER: Duration = Duration::from_secs(30);
 
-pub(crate) async fn forever(shared: Arc<Shared>) {
+pub(crate) async fn forever(shared: Arc<Shared>) -> Result<(), SweepError> {
     loop {
         let pause = match sweep(&shared).await {
             Ok(next) => next.unwrap_or(LONGEST_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
-            Err(CatalogError::Closed) => return,
+            Err(CatalogError::Closed) => return Ok(()),
+            Err(CatalogError::Died) => return Err(SweepError),
             Err(error) => {
                 tracing::error!(%error, "the sweep failed; it will be tried again");
                 LONGEST_PAUSE
@@ -49,25 +52,61 @@ pub(crate) async fn once(shared: &Arc<Shared>) -> Option<Duration> {
 async fn sweep(shared: &Arc<Shared>) -> Result<Option<Duration>, CatalogError> {
     let swept = shared.catalog.sweep(shared.clock.now()).await?;
     for (id, ending) in swept.ended {
-        tracing::info!(%id, ending = ending.word(), "a file is over");
+        tracing::info!(file = id.tag(), ending = ending.word(), "a file is over");
         shared.metrics.ending(ending);
     }
     for id in swept.unlink {
         unlink(shared, &id).await?;
     }
+    shared.catalog.restore_reserve().await?;
     let next = shared.catalog.next_due().await?;
     Ok(next.map(|due| due.after(shared.clock.now())))
 }
 
 async fn unlink(shared: &Arc<Shared>, id: &FileId) -> Result<(), CatalogError> {
     let (blobs, gone) = (shared.blobs.clone(), id.clone());
-    match spawn_blocking(move || blobs.unlink(&gone)).await {
-        Ok(Ok(())) => shared.catalog.unlinked(id).await,
-        Ok(Err(error)) => {
-            tracing::error!(%id, %error, "a file that is over could not be deleted; it will be tried again");
+    // A panic of the blocking thread is an error like others: nothing is lost, and it is tried again. When the runtime
+    // goes down this task goes with it.
+    let unlinked = spawn_blocking(move || blobs.unlink(&gone)).await;
+    match unlinked.unwrap_or_else(|error| Err(error.into())) {
+        Ok(()) => shared.catalog.unlinked(id).await,
+        Err(error) => {
+            let file = id.tag();
+            tracing::error!(file, %error, "a file that is over could not be deleted; it will be tried again");
             shared.catalog.postpone(id, shared.clock.now().plus(LATER)).await
         }
-        // The runtime is going down; the outbox stays for the next start.
-        Err(_) => Err(CatalogError::Closed),
+    }
+}
+
+/// The sweep has ended although nobody closed the drop: the catalog's thread has panicked, so that nothing is deleted
+/// and no request answered any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SweepError;
+
+impl fmt::Display for SweepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the catalog's thread has panicked; files are no longer deleted")
+    }
+}
+
+impl Error for SweepError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DropConfig, FileDrop};
+
+    #[tokio::test]
+    async fn a_sweep_that_cannot_go_on_is_told_from_one_that_was_closed() {
+        let data = tempfile::tempdir().unwrap();
+        let open = || FileDrop::open(&DropConfig::default(), data.path()).unwrap();
+        let (drop, closed) = (open(), Ok(()));
+        let sweep = tokio::spawn(drop.sweep_forever());
+        drop.close();
+        assert_eq!(sweep.await.unwrap(), closed);
+        let drop = open();
+        drop.shared().catalog.die().await;
+        assert_eq!(drop.sweep_forever().await, Err(SweepError));
     }
 }

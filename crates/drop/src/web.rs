@@ -9,6 +9,7 @@ pub(crate) mod assets;
 mod bytes;
 mod collect;
 mod form;
+mod pace;
 mod pages;
 mod show;
 mod upload;
@@ -40,7 +41,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// `PUT` to any name is an upload; there is nothing else anywhere else.
+/// `PUT` to a name that no route takes is an upload; there is nothing else here. A name below `/d/` or `/assets/` that
+/// looks like a file of ours is not among them: it answers 405.
 async fn elsewhere(
     state: axum::extract::State<Arc<Shared>>,
     client: truehop_tower::Client,

@@ -12,7 +12,7 @@ use toml::de::{DeArray, DeValue, ValueDeserializer};
 use truehop_edge::Key;
 
 use super::fault::{Fault, SHOWN};
-use super::hint::{Hint, reword};
+use super::hint::{Hint, Written, reword, reword_value};
 
 /// Decodes `value`, which must be a table.
 pub(crate) fn decode_table<T: DeserializeOwned>(
@@ -20,7 +20,7 @@ pub(crate) fn decode_table<T: DeserializeOwned>(
     value: Spanned<DeValue<'_>>,
 ) -> Result<T, Vec<Fault>> {
     match value.get_ref() {
-        DeValue::Table(_) => decode(value),
+        DeValue::Table(_) => decode(name, value),
         // serde would take a list for the table's values in order, which nobody means.
         other => Err(vec![Fault {
             problem: format!("`{name}` is a table, not {}", kind(other)),
@@ -31,8 +31,11 @@ pub(crate) fn decode_table<T: DeserializeOwned>(
     }
 }
 
-/// Decodes `value`, or tells all that is wrong with it.
-pub(crate) fn decode<T: DeserializeOwned>(mut value: Spanned<DeValue<'_>>) -> Result<T, Vec<Fault>> {
+/// Decodes `value`, which stands under the key `name`, or tells all that is wrong with it.
+pub(crate) fn decode<T: DeserializeOwned>(
+    name: &str,
+    mut value: Spanned<DeValue<'_>>,
+) -> Result<T, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut taken = Vec::new();
     loop {
@@ -48,7 +51,12 @@ pub(crate) fn decode<T: DeserializeOwned>(mut value: Spanned<DeValue<'_>>) -> Re
             .map(|rest| rest.trim_end_matches('`'));
         // What was taken out is missing for no other reason.
         if !missing.is_some_and(|key| taken.iter().any(|taken| taken == key)) {
-            faults.push(at(reword(error.message()), span.clone()));
+            let written = span.as_ref().and_then(|span| written(name, false, &value, span));
+            let hint = match written {
+                Some(written) => reword_value(error.message(), written),
+                None => reword(error.message()),
+            };
+            faults.push(at(hint, span.clone()));
         }
         match span.and_then(|span| take_out(&mut value, &span)) {
             Some(key) if faults.len() < SHOWN => taken.push(key),
@@ -65,6 +73,29 @@ pub(crate) fn at(hint: Hint, span: Option<Range<usize>>) -> Fault {
         help: hint.help,
         span,
     }
+}
+
+/// The innermost value that stands at `span`, and the key that it stands under.
+fn written<'a>(
+    key: &'a str,
+    is_entry: bool,
+    value: &'a Spanned<DeValue<'_>>,
+    span: &Range<usize>,
+) -> Option<Written<'a>> {
+    let inner = match value.get_ref() {
+        DeValue::Table(table) => table
+            .iter()
+            .find_map(|(key, value)| written(key.get_ref(), false, value, span)),
+        DeValue::Array(items) => items.iter().find_map(|item| written(key, true, item, span)),
+        _ => None,
+    };
+    inner.or_else(|| {
+        (value.span() == *span).then_some(Written {
+            key,
+            is_entry,
+            value: value.get_ref(),
+        })
+    })
 }
 
 /// Removes the entry whose key or value stands at `span`, at any depth; tells its key (empty in a list).
@@ -163,8 +194,8 @@ mod tests {
         assert_eq!(
             faults("{ must = 'a', numbr = 1, list = [1, 'b', 3, 'c'], other = 1 }"),
             [
-                told("invalid type: string \"b\", expected u32", "'b'"),
-                told("invalid type: string \"c\", expected u32", "'c'"),
+                told("an entry of `list` is a whole number, not a string", "'b'"),
+                told("an entry of `list` is a whole number, not a string", "'c'"),
                 told("unknown key `numbr`", "numbr"),
                 told("unknown key `other`", "other"),
             ]
@@ -175,7 +206,7 @@ mod tests {
     fn a_key_with_a_bad_value_is_not_told_again_as_missing() {
         assert_eq!(
             faults("{ must = 1 }"),
-            [told("invalid type: integer `1`, expected a string", "1")]
+            [told("`must` is a string, not a number", "1")]
         );
         assert_eq!(faults("{ }"), [told("the key `must` is missing", "{ }")]);
     }

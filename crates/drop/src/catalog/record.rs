@@ -26,15 +26,19 @@ pub(crate) struct Record {
     /// Recipients of whom nobody could say whether they were the owner, and why the last one.
     pub(crate) unknown: u32,
     pub(crate) unknown_why: Option<String>,
+    /// Collections that ended because the server did; they count for nothing.
+    pub(crate) interrupted: u32,
+    /// Whether a collection is under way, also of a file that is over: it may yet turn out to have arrived.
+    pub(crate) is_alive: bool,
     pub(crate) ending: Option<Ending>,
     pub(crate) ended_at: Option<Timestamp>,
 }
 
 impl Record {
     pub(super) const COLUMNS: &str = "id, state, name, size, sha256, token_hash, salt, uploader, recipient, expires_at, \
-        lease_until, attempts, again_until, unknown, unknown_why, ending, ended_at";
+        lease_until, attempts, again_until, unknown, unknown_why, interrupted, ending, ended_at";
 
-    /// Reads a row of [`COLUMNS`](Self::COLUMNS).
+    /// Reads a row of [`COLUMNS`](Self::COLUMNS). Whether a collection is under way stands in no row.
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let id: String = row.get("id")?;
         let state: String = row.get("state")?;
@@ -64,6 +68,8 @@ impl Record {
                 .map(AddressDigest::stored),
             unknown: row.get("unknown")?,
             unknown_why: row.get("unknown_why")?,
+            interrupted: row.get("interrupted")?,
+            is_alive: false,
             ending: match ending {
                 Some(word) => Some(Ending::parse(&word).ok_or_else(|| foreign("ending"))?),
                 None => None,

@@ -9,7 +9,8 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The steps from an empty file on; the schema's version is how many have been taken.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE file (
         id            TEXT PRIMARY KEY,
         state         TEXT NOT NULL CHECK (state IN ('receiving', 'ready', 'collecting', 'delivered',
@@ -38,7 +39,14 @@ const STEPS: [&str; 1] = ["
         file TEXT PRIMARY KEY REFERENCES file (id),
         due  INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    // Collections that ended because the server did, and the index that the end of a collection is looked up by.
+    "
+    ALTER TABLE file ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX file_collecting;
+    CREATE INDEX file_collecting ON file (expires_at) WHERE state = 'collecting';
+",
+];
 
 /// Opens the database, creating or upgrading what is needed.
 pub(crate) fn open(path: &Path) -> Result<Connection, SchemaError> {

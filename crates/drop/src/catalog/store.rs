@@ -1,15 +1,21 @@
 //! The catalog's statements, run on its thread.
 //!
 //! Invariant: each method is one transaction, and what may follow what is asked of [`lifecycle`](crate::lifecycle). This
-//! connection is the only writer, so what was read in a transaction still holds when it writes.
+//! connection is the only writer, so what was read in a transaction still holds when it writes. A row is `collecting`
+//! only while its collection is alive in this process: neither time nor a clock nor a full disk ends it, only the word
+//! of the task that sees it through, once that is written.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::collections::HashMap;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, ffi, params};
 
 use super::record::Record;
 use crate::clock::Timestamp;
 use crate::id::FileId;
-use crate::lifecycle::{Admission, Ending, Phase, Relapse, State, Terms};
+use crate::leash::Leash;
+use crate::lifecycle::{Admission, Blame, Ending, Phase, Relapse, Terms};
 use crate::owner::{AddressDigest, Salt};
+use crate::reserve::Reserve;
 
 /// Rows of one sweep; the next one follows at once when there are more.
 const BATCH: u32 = 256;
@@ -44,19 +50,60 @@ pub(crate) struct Swept {
     pub(crate) unlink: Vec<FileId>,
 }
 
-/// The connection, and the terms by which it decides.
+/// What the catalog learnt from the word that a recipient has every byte.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Delivery {
+    /// The file is over with it.
+    News,
+    /// The file had come to this end meanwhile; now it is known to have been delivered.
+    After(Ending),
+    /// Nothing: there is no such row any more.
+    Forgotten,
+}
+
+/// The connection, the terms by which it decides, the collections under way, and the reserve for a full disk.
 #[derive(Debug)]
 pub(crate) struct Store {
     db: Connection,
     terms: Terms,
+    /// From admission until the end has been written.
+    alive: HashMap<FileId, Leash>,
+    reserve: Reserve,
 }
 
 impl Store {
-    pub(crate) fn new(db: Connection, terms: Terms) -> Self {
-        Self { db, terms }
+    pub(crate) fn new(db: Connection, terms: Terms, reserve: Reserve) -> Self {
+        Self {
+            db,
+            terms,
+            alive: HashMap::new(),
+            reserve,
+        }
+    }
+
+    /// Does what must be written down even on a full disk: asks once more when the reserve has made room.
+    pub(crate) fn insist<T>(
+        &mut self,
+        ask: impl Fn(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        match ask(self) {
+            Err(error) if is_full(&error) && self.reserve.release() => ask(self),
+            answer => answer,
+        }
+    }
+
+    /// Takes the reserve back when there is room for it.
+    pub(crate) fn restore_reserve(&mut self) {
+        self.reserve.restore();
     }
 
     pub(crate) fn announce(&mut self, arrival: &Arrival, now: Timestamp) -> rusqlite::Result<()> {
+        if self.reserve.is_short() {
+            return Err(rusqlite::Error::SqliteFailure(
+                ffi::Error::new(ffi::SQLITE_FULL),
+                None,
+            ));
+        }
         let sql = "INSERT INTO file (id, state, name, token_hash, salt, uploader, created_at, expires_at)
                    VALUES (?1, 'receiving', ?2, ?3, ?4, ?5, ?6, ?6)";
         let uploader = arrival.uploader.as_ref().map(AddressDigest::bytes);
@@ -98,13 +145,18 @@ impl Store {
     }
 
     pub(crate) fn find(&self, id: &FileId) -> rusqlite::Result<Option<Record>> {
-        find(&self.db, id)
+        let found = find(&self.db, id)?;
+        Ok(found.map(|record| Record {
+            is_alive: self.alive.contains_key(id),
+            ..record
+        }))
     }
 
     pub(crate) fn admit(
         &mut self,
         id: &FileId,
         recipient: &Recipient,
+        leash: &Leash,
         now: Timestamp,
     ) -> rusqlite::Result<Admission> {
         let terms = self.terms;
@@ -121,9 +173,9 @@ impl Store {
             Admission::Lease { attempt, until } => {
                 let sql = "UPDATE file SET state = 'collecting', attempts = ?2, lease_until = ?3,
                                   unknown = unknown + (?4 IS NOT NULL), unknown_why = coalesce(?4, unknown_why)
-                           WHERE id = ?1 AND (state = 'ready' OR (state = 'collecting' AND lease_until <= ?5))";
+                           WHERE id = ?1 AND state = 'ready'";
                 let mut update = change.prepare_cached(sql)?;
-                match update.execute(params![id.as_str(), attempt, until.0, recipient.unknown, now.0])? {
+                match update.execute(params![id.as_str(), attempt, until.0, recipient.unknown])? {
                     1 => {}
                     rows => return Err(rusqlite::Error::StatementChangedRows(rows)),
                 }
@@ -135,21 +187,10 @@ impl Store {
             Admission::Busy { .. } | Admission::Gone => {}
         }
         change.commit()?;
-        Ok(admission)
-    }
-
-    pub(crate) fn renew(&mut self, id: &FileId, attempt: u32, now: Timestamp) -> rusqlite::Result<bool> {
-        let terms = self.terms;
-        let change = self.change()?;
-        let until = find(&change, id)?.and_then(|record| record.life.renew(&terms, now, attempt));
-        if let Some(until) = until {
-            let sql = "UPDATE file SET lease_until = ?2 WHERE id = ?1";
-            change
-                .prepare_cached(sql)?
-                .execute(params![id.as_str(), until.0])?;
+        if let Admission::Lease { .. } = admission {
+            self.alive.insert(id.clone(), leash.clone());
         }
-        change.commit()?;
-        Ok(until.is_some())
+        Ok(admission)
     }
 
     pub(crate) fn delivered(
@@ -157,14 +198,24 @@ impl Store {
         id: &FileId,
         recipient: &Recipient,
         now: Timestamp,
-    ) -> rusqlite::Result<bool> {
+    ) -> rusqlite::Result<Delivery> {
         let terms = self.terms;
         let change = self.change()?;
-        if !find(&change, id)?.is_some_and(|record| record.life.may_deliver()) {
-            return Ok(false);
-        }
-        match (recipient.behind_proxy, recipient.digest) {
-            (true, Some(digest)) => {
+        let delivery = match find(&change, id)? {
+            Some(record) if record.life.is_live() => Delivery::News,
+            Some(record) => record.ending.map_or(Delivery::Forgotten, Delivery::After),
+            None => Delivery::Forgotten,
+        };
+        match (delivery, recipient.behind_proxy, recipient.digest) {
+            (Delivery::Forgotten, ..) => {}
+            // The bytes are going or gone; what is put right is the receipt.
+            (Delivery::After(_), ..) => {
+                let sql = "UPDATE file SET state = iif(state = 'deleted', state, 'delivered'), ending = 'delivered',
+                                  ended_at = ?2
+                           WHERE id = ?1";
+                change.prepare_cached(sql)?.execute(params![id.as_str(), now.0])?;
+            }
+            (Delivery::News, true, Some(digest)) => {
                 let until = now.plus(terms.grace);
                 // Name and salt are needed for the second try; they go with the bytes.
                 let sql = "UPDATE file SET state = 'delivered', ending = 'delivered', ended_at = ?2, uploader = NULL,
@@ -175,40 +226,52 @@ impl Store {
                     .execute(params![id.as_str(), now.0, digest.bytes(), until.0])?;
                 put_out(&change, id, until)?;
             }
-            _ => end(&change, id, Ending::Delivered, now)?,
+            (Delivery::News, ..) => end(&change, id, Ending::Delivered, now)?,
         }
         change.commit()?;
-        Ok(true)
+        self.alive.remove(id);
+        Ok(delivery)
     }
 
     pub(crate) fn undelivered(
         &mut self,
         id: &FileId,
-        attempt: u32,
+        blame: Blame,
         now: Timestamp,
     ) -> rusqlite::Result<Relapse> {
         let terms = self.terms;
         let change = self.change()?;
-        let relapse = find(&change, id)?.map_or(Relapse::Stale, |record| {
-            record.life.undelivered(&terms, now, attempt)
+        let relapse = find(&change, id)?.map_or(Relapse::Over, |record| {
+            record.life.undelivered(&terms, now, blame)
         });
-        match relapse {
-            Relapse::Ready => back_to_ready(&change, id)?,
-            Relapse::End(ending) => end(&change, id, ending, now)?,
-            Relapse::Stale => {}
+        if relapse != Relapse::Over {
+            let sql = match blame {
+                Blame::Recipient => "UPDATE file SET state = 'ready' WHERE id = ?1",
+                Blame::Server => {
+                    "UPDATE file SET state = 'ready', attempts = max(attempts - 1, 0), interrupted = interrupted + 1
+                     WHERE id = ?1"
+                }
+            };
+            change.prepare_cached(sql)?.execute([id.as_str()])?;
+        }
+        if let Relapse::End(ending) = relapse {
+            end(&change, id, ending, now)?;
         }
         change.commit()?;
+        self.alive.remove(id);
         Ok(relapse)
     }
 
     pub(crate) fn end(&mut self, id: &FileId, ending: Ending, now: Timestamp) -> rusqlite::Result<bool> {
         let change = self.change()?;
-        let live =
-            find(&change, id)?.is_some_and(|r| matches!(r.life.state, State::Ready | State::Collecting));
+        let live = find(&change, id)?.is_some_and(|record| record.life.is_live());
         if live {
             end(&change, id, ending, now)?;
         }
         change.commit()?;
+        if live {
+            self.cut(id);
+        }
         Ok(live)
     }
 
@@ -218,20 +281,17 @@ impl Store {
         let change = self.change()?;
         let over = format!(
             "SELECT {} FROM file WHERE state = 'ready' AND expires_at <= ?1
-             UNION ALL SELECT {0} FROM file WHERE state = 'collecting' AND lease_until <= ?1 LIMIT {BATCH}",
+             UNION ALL SELECT {0} FROM file WHERE state = 'collecting' AND expires_at <= ?2 LIMIT {BATCH}",
             Record::COLUMNS
         );
         let due: Vec<Record> = change
             .prepare_cached(&over)?
-            .query_map([now.0], Record::read)?
+            .query_map([now.0, now.minus(terms.lease).0], Record::read)?
             .collect::<Result<_, _>>()?;
         for record in due {
-            match record.life.phase(&terms, now) {
-                Phase::Due(ending) => {
-                    end(&change, &record.id, ending, now)?;
-                    swept.ended.push((record.id, ending));
-                }
-                _ => back_to_ready(&change, &record.id)?,
+            if let Phase::Due(ending) = record.life.phase(&terms, now) {
+                end(&change, &record.id, ending, now)?;
+                swept.ended.push((record.id, ending));
             }
         }
         let forget = "DELETE FROM file WHERE state = 'deleted' AND ended_at <= ?1";
@@ -241,6 +301,9 @@ impl Store {
         let outbox = format!("SELECT file FROM outbox WHERE due <= ?1 ORDER BY due LIMIT {BATCH}");
         swept.unlink = ids(&change, &outbox, [now.0])?;
         change.commit()?;
+        for (id, _) in &swept.ended {
+            self.cut(id);
+        }
         Ok(swept)
     }
 
@@ -268,14 +331,14 @@ impl Store {
     pub(crate) fn next_due(&self) -> rusqlite::Result<Option<Timestamp>> {
         let sql = "SELECT min(due) FROM (
                        SELECT min(expires_at) AS due FROM file WHERE state = 'ready'
-                       UNION ALL SELECT min(lease_until) FROM file WHERE state = 'collecting'
+                       UNION ALL SELECT min(expires_at) + ?2 FROM file WHERE state = 'collecting'
                        UNION ALL SELECT min(due) FROM outbox
                        UNION ALL SELECT min(ended_at) + ?1 FROM file WHERE state = 'deleted')";
-        let receipts = Timestamp(0).plus(self.terms.receipts);
+        let [receipts, lease] = [self.terms.receipts, self.terms.lease].map(|term| Timestamp(0).plus(term).0);
         let due: Option<i64> = self
             .db
             .prepare_cached(sql)?
-            .query_row([receipts.0], |row| row.get(0))?;
+            .query_row([receipts, lease], |row| row.get(0))?;
         Ok(due.map(Timestamp))
     }
 }
@@ -287,10 +350,9 @@ impl Store {
         ids(&self.db, "SELECT id FROM file WHERE state = 'receiving'", [])
     }
 
-    /// No collection has survived.
-    pub(crate) fn end_all_leases(&mut self, now: Timestamp) -> rusqlite::Result<usize> {
-        let sql = "UPDATE file SET lease_until = ?1 WHERE state = 'collecting' AND lease_until > ?1";
-        self.db.execute(sql, [now.0])
+    /// Files whose collection has not survived.
+    pub(crate) fn interrupted(&self) -> rusqlite::Result<Vec<FileId>> {
+        ids(&self.db, "SELECT id FROM file WHERE state = 'collecting'", [])
     }
 
     /// Files that must be on disk, with their sizes.
@@ -311,6 +373,13 @@ impl Store {
 }
 
 impl Store {
+    /// The file is over: what is on its way to a recipient ends here.
+    fn cut(&self, id: &FileId) {
+        if let Some(leash) = self.alive.get(id) {
+            leash.cut();
+        }
+    }
+
     fn change(&mut self) -> rusqlite::Result<Transaction<'_>> {
         self.db.transaction_with_behavior(TransactionBehavior::Immediate)
     }
@@ -331,13 +400,6 @@ fn ids(db: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::R
     Ok(words.iter().filter_map(|word| FileId::parse(word)).collect())
 }
 
-fn back_to_ready(change: &Transaction<'_>, id: &FileId) -> rusqlite::Result<()> {
-    change
-        .prepare_cached("UPDATE file SET state = 'ready' WHERE id = ?1")?
-        .execute([id.as_str()])?;
-    Ok(())
-}
-
 /// State, receipt and outbox in one transaction; from its commit on every read is "gone".
 fn end(change: &Transaction<'_>, id: &FileId, ending: Ending, now: Timestamp) -> rusqlite::Result<()> {
     let sql =
@@ -354,4 +416,12 @@ fn put_out(change: &Transaction<'_>, id: &FileId, due: Timestamp) -> rusqlite::R
         "INSERT INTO outbox (file, due) VALUES (?1, ?2) ON CONFLICT (file) DO UPDATE SET due = excluded.due";
     change.prepare_cached(sql)?.execute(params![id.as_str(), due.0])?;
     Ok(())
+}
+
+/// Whether the database failed for want of room. The index of its log is made larger by a write of its own.
+pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
 }

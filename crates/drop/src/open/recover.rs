@@ -1,7 +1,8 @@
 //! What a crash may have left behind, put right before anybody asks.
 //!
 //! 1. Rows that are still `receiving` were never promised to anybody: bytes and rows go.
-//! 2. No collection has survived: what was being collected is ready again, or at its end.
+//! 2. No collection has survived: what was being collected is ready again, or expired. That was our doing, so the attempt
+//!    is given back.
 //! 3. Rows whose bytes are missing or short are `failed`: a damaged file is never handed out.
 //! 4. The outbox is replayed.
 //! 5. Bytes without a row go.
@@ -15,7 +16,7 @@ use std::time::Duration;
 use crate::blobs::Blobs;
 use crate::catalog::Store;
 use crate::clock::Timestamp;
-use crate::lifecycle::Ending;
+use crate::lifecycle::{Blame, Ending};
 
 /// When to try again what could not be unlinked.
 const LATER: Duration = Duration::from_secs(60);
@@ -26,12 +27,21 @@ pub(super) fn recover(store: &mut Store, blobs: &Blobs, now: Timestamp) -> Resul
         blobs.discard(id)?;
         store.abandon(id)?;
     }
-    let interrupted = store.end_all_leases(now)?;
+    let interrupted = store.interrupted()?;
+    for id in &interrupted {
+        store.undelivered(id, Blame::Server, now)?;
+    }
     let mut lost = 0;
     for (id, size) in store.on_disk()? {
         let found = blobs.size(&id)?;
         if found != Some(size) {
-            tracing::error!(%id, size, ?found, "a file is missing or damaged on disk; nobody will get it");
+            let file = id.tag();
+            tracing::error!(
+                file,
+                size,
+                ?found,
+                "a file is missing or damaged on disk; nobody will get it"
+            );
             store.end(&id, Ending::Lost, now)?;
             lost += 1;
         }
@@ -46,7 +56,8 @@ pub(super) fn recover(store: &mut Store, blobs: &Blobs, now: Timestamp) -> Resul
                     unlinked += 1;
                 }
                 Err(error) => {
-                    tracing::error!(%id, %error, "a file that is over could not be deleted");
+                    let file = id.tag();
+                    tracing::error!(file, %error, "a file that is over could not be deleted");
                     store.postpone(id, now.plus(LATER))?;
                 }
             }
@@ -58,7 +69,7 @@ pub(super) fn recover(store: &mut Store, blobs: &Blobs, now: Timestamp) -> Resul
     let mut keep: HashSet<_> = store.on_disk()?.into_iter().map(|(id, _)| id).collect();
     keep.extend(store.outbox()?);
     let orphans = blobs.remove_orphans(|id| keep.contains(id))?;
-    let half_received = half_received.len();
+    let (half_received, interrupted) = (half_received.len(), interrupted.len());
     if half_received + interrupted + lost + unlinked + orphans > 0 {
         tracing::info!(
             half_received,

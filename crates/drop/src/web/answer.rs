@@ -1,7 +1,7 @@
 //! Answers: pages, lines of text, refusals; and the headers that go with each.
 //!
 //! Invariant: no page runs a script, loads from another place, sits in a frame, is cached, indexed, or tells another
-//! site where its reader came from.
+//! site where its reader came from. Our own forms do tell us: by that we know them from those of other sites.
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
@@ -67,7 +67,7 @@ pub(super) fn notice(status: StatusCode, title: &str, paragraph: &str, wants: Wa
 pub(super) fn private(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -104,7 +104,7 @@ impl Refusal {
     }
 
     pub(super) fn gone() -> Self {
-        let text = "The file that was here is gone: somebody has downloaded it, or its time was up.";
+        let text = "The file that was here is gone. It was downloaded, its time was up, or it was removed.";
         Self::new(StatusCode::GONE, "Gone", text)
     }
 
@@ -123,6 +123,11 @@ impl Refusal {
     pub(super) fn cross_site() -> Self {
         let text = "Another site has sent your browser here. Open the link yourself, then use the button.";
         Self::new(StatusCode::FORBIDDEN, "Not from there", text)
+    }
+
+    pub(super) fn too_slow() -> Self {
+        let text = "The upload was too slow; nothing was kept.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "Too slow", text)
     }
 
     pub(super) fn bad_request(text: impl Into<String>) -> Self {
@@ -154,8 +159,12 @@ impl From<CatalogError> for Refusal {
                 "Closing",
                 "The server is shutting down.",
             ),
-            CatalogError::Full(_) => full(),
-            CatalogError::Database(_) => broken(&error),
+            CatalogError::Full(_) => {
+                let text = "That cannot be recorded now, because the server's disk is full; nothing was changed. \
+                            Try again later.";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "No room", text)
+            }
+            CatalogError::Died | CatalogError::Database(_) => broken(&error),
         }
     }
 }

@@ -24,11 +24,13 @@ pub(super) const EXPIRES: HeaderName = HeaderName::from_static("truehop-expires"
 pub(super) const COOKIE: &str = "owner";
 
 /// Substrings, in lower case, of the names of programs that fetch links to make previews or indexes of them.
-const PREVIEWERS: [&str; 24] = [
+///
+/// None of them is part of the name that an ordinary browser inside such a program has.
+const PREVIEWERS: [&str; 23] = [
     "applebot",
     "bingbot",
     "bitlybot",
-    "bluesky",
+    "bluesky cardyb",
     "discordbot",
     "embedly",
     "facebookexternalhit",
@@ -36,18 +38,17 @@ const PREVIEWERS: [&str; 24] = [
     "googlebot",
     "iframely",
     "linkedinbot",
-    "mastodon",
-    "mattermost",
+    "mastodon/",
+    "mattermost-bot",
     "pinterestbot",
     "redditbot",
     "skypeuripreview",
     "slack-imgproxy",
     "slackbot",
-    "synapse",
+    "synapse (bot;",
     "telegrambot",
     "twitterbot",
-    "viber",
-    "whatsapp",
+    "whatsapp/",
     "yandexbot",
 ];
 
@@ -56,6 +57,17 @@ const PREVIEWERS: [&str; 24] = [
 pub(super) enum Wants {
     Page,
     Text,
+}
+
+/// Whose page makes the browser send a form, as the browser says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Origin {
+    /// Ours, or no page at all: a tool, or a person who typed the address. Also every request that sends no form.
+    Ours,
+    /// The browser keeps it to itself (`Origin: null`).
+    Hidden,
+    /// Another site's.
+    Foreign,
 }
 
 /// What a request says about itself.
@@ -67,8 +79,7 @@ pub(super) struct Asking {
     pub(super) is_https: bool,
     /// The browser or a program only looks ahead: nobody has asked for the bytes.
     pub(super) is_preview: bool,
-    /// A page of another site makes the browser ask.
-    pub(super) is_cross_site: bool,
+    pub(super) origin: Origin,
     tokens: Vec<String>,
 }
 
@@ -89,11 +100,14 @@ impl Asking {
             } else {
                 Wants::Text
             },
-            site,
             is_https: scheme == "https",
-            is_preview: is_preview(headers),
-            is_cross_site: is_post
-                && mentions(headers, &HeaderName::from_static("sec-fetch-site"), "cross-site"),
+            // Whoever makes previews does not press buttons; but a browser may look ahead in any way.
+            is_preview: looks_ahead(headers) || (!is_post && makes_previews(headers)),
+            origin: match is_post {
+                true => origin(headers, &site),
+                false => Origin::Ours,
+            },
+            site,
             tokens: tokens(headers),
         }
     }
@@ -122,18 +136,46 @@ fn mentions(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
         .any(|value| value.to_ascii_lowercase().contains(word))
 }
 
-fn is_preview(headers: &HeaderMap) -> bool {
+fn looks_ahead(headers: &HeaderMap) -> bool {
     let ahead = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
-    let looks_ahead = ahead.into_iter().map(HeaderName::from_static).any(|name| {
+    ahead.into_iter().map(HeaderName::from_static).any(|name| {
         mentions(headers, &name, "prefetch")
             || mentions(headers, &name, "prerender")
             || mentions(headers, &name, "preview")
-    });
-    looks_ahead
-        || headers
-            .get(header::USER_AGENT)
-            .map(|agent| String::from_utf8_lossy(agent.as_bytes()).to_ascii_lowercase())
-            .is_some_and(|agent| PREVIEWERS.iter().any(|name| agent.contains(name)))
+    })
+}
+
+fn makes_previews(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::USER_AGENT)
+        .map(|agent| String::from_utf8_lossy(agent.as_bytes()).to_ascii_lowercase())
+        .is_some_and(|agent| PREVIEWERS.iter().any(|name| agent.contains(name)))
+}
+
+/// `Sec-Fetch-Site` when there is one; browsers send it where the connection can be trusted. Else `Origin`, which is
+/// older.
+fn origin(headers: &HeaderMap, site: &str) -> Origin {
+    let is_ours = |ours| if ours { Origin::Ours } else { Origin::Foreign };
+    if let Some(relation) = headers.get("sec-fetch-site") {
+        return is_ours(relation == "same-origin" || relation == "none");
+    }
+    match headers.get(header::ORIGIN) {
+        None => Origin::Ours,
+        Some(origin) if origin == "null" => Origin::Hidden,
+        Some(origin) => {
+            let origin = origin.to_str().ok().and_then(place);
+            is_ours(origin.is_some() && origin == place(site))
+        }
+    }
+}
+
+/// Scheme, host and port, the port also where it goes without saying.
+fn place(site: &str) -> Option<(String, String, u16)> {
+    let uri: Uri = site.parse().ok()?;
+    let scheme = uri.scheme_str()?;
+    let usual = if scheme == "https" { 443 } else { 80 };
+    let host = uri.host()?.to_ascii_lowercase();
+    Some((scheme.to_owned(), host, uri.port_u16().unwrap_or(usual)))
 }
 
 fn tokens(headers: &HeaderMap) -> Vec<String> {
@@ -197,12 +239,16 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn ask(uri: &str, headers: &[(&'static str, &'static str)]) -> Asking {
+    fn asking(method: Method, uri: &str, headers: &[(&'static str, &'static str)]) -> Asking {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), value.parse().unwrap());
         }
-        Asking::of(&Method::POST, &uri.parse().unwrap(), &map)
+        Asking::of(&method, &uri.parse().unwrap(), &map)
+    }
+
+    fn ask(uri: &str, headers: &[(&'static str, &'static str)]) -> Asking {
+        asking(Method::GET, uri, headers)
     }
 
     #[test]
@@ -239,13 +285,61 @@ mod tests {
             ),
         ] {
             assert!(ask("/", &[header]).is_preview, "{header:?}");
+            let is_name = header.0 == "user-agent";
+            assert_eq!(
+                asking(Method::POST, "/", &[header]).is_preview,
+                !is_name,
+                "{header:?}"
+            );
         }
         for agent in [
             "curl/8.5.0",
             "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "Mozilla/5.0 (Linux; Android 14; wv) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36 Viber/22.9",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Mattermost/5.9.0 Chrome/126.0 Electron/31.2 Safari/537.36",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 [Pinterest/iOS]",
         ] {
             assert!(!ask("/", &[("user-agent", agent)]).is_preview, "{agent}");
         }
+    }
+
+    #[test]
+    fn a_form_is_ours_when_the_browser_says_so_or_nobody_says_anything() {
+        let site = "https://files.example.org/";
+        let post = |headers: &[_]| asking(Method::POST, site, headers).origin;
+        for (headers, origin) in [
+            (&[][..], Origin::Ours),
+            (&[("sec-fetch-site", "same-origin")], Origin::Ours),
+            (&[("sec-fetch-site", "none")], Origin::Ours),
+            (&[("sec-fetch-site", "same-site")], Origin::Foreign),
+            (&[("sec-fetch-site", "cross-site")], Origin::Foreign),
+            (&[("sec-fetch-site", "")], Origin::Foreign),
+            // What knows more wins: a proxy that ends TLS changes what we take for our own scheme.
+            (
+                &[("sec-fetch-site", "same-origin"), ("origin", "http://other")],
+                Origin::Ours,
+            ),
+            (&[("origin", "https://files.example.org")], Origin::Ours),
+            (&[("origin", "https://FILES.example.org:443")], Origin::Ours),
+            (&[("origin", "http://files.example.org")], Origin::Foreign),
+            (&[("origin", "https://files.example.org:8443")], Origin::Foreign),
+            (&[("origin", "https://example.org")], Origin::Foreign),
+            (&[("origin", "files.example.org")], Origin::Foreign),
+            (&[("origin", "")], Origin::Foreign),
+            (&[("origin", "null")], Origin::Hidden),
+        ] {
+            assert_eq!(post(headers), origin, "{headers:?}");
+        }
+        let foreign = [("sec-fetch-site", "cross-site"), ("origin", "https://other")];
+        assert_eq!(
+            ask(site, &foreign).origin,
+            Origin::Ours,
+            "links from elsewhere are what links are for"
+        );
+        assert_eq!(
+            asking(Method::POST, "/", &[("origin", "http://other")]).origin,
+            Origin::Foreign
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::file_drop::Shared;
 use crate::lifecycle::{Admission, Phase};
 use crate::owner::Verdict;
 use crate::web::answer::Refusal;
-use crate::web::asking::Asking;
+use crate::web::asking::{Asking, Origin};
 use crate::web::{bytes, show};
 
 pub(super) async fn post(
@@ -39,8 +39,8 @@ pub(super) async fn get(
     request: Request,
 ) -> Response {
     let asking = Asking::of(request.method(), request.uri(), request.headers());
-    let answered = match (asking.is_cross_site, asking.is_preview) {
-        (true, _) => Err(Refusal::cross_site()),
+    let answered = match (asking.origin, asking.is_preview) {
+        (Origin::Foreign, _) => Err(Refusal::cross_site()),
         (_, true) => show::show(&shared, &asking, &id, &client).await,
         _ => hand_out(&shared, &asking, &id, &client).await,
     };
@@ -56,6 +56,9 @@ pub(super) async fn head(
 ) -> Response {
     let asking = Asking::of(request.method(), request.uri(), request.headers());
     let answered = async {
+        if asking.is_preview {
+            return show::show(&shared, &asking, &id, &client).await;
+        }
         let record = show::known(&shared, &id).await?;
         match show::judge(&shared, &asking, &record, &client) {
             Verdict::Owner(_) => is_there(&shared, &record)?,
@@ -100,7 +103,7 @@ async fn hand_out(
         unknown,
     };
     match collection::collect(shared, &record.id, recipient).await? {
-        Collection::Granted { file, courier } => Ok(bytes::of(&record, file, courier)),
+        Collection::Granted { file, held } => Ok(bytes::of(&record, file, held)),
         Collection::Busy { rest } => Err(Refusal::busy(rest)),
         Collection::Gone => Err(Refusal::gone()),
     }
@@ -108,7 +111,7 @@ async fn hand_out(
 
 fn is_there(shared: &Shared, record: &Record) -> Result<(), Refusal> {
     match record.life.phase(&shared.terms, shared.clock.now()) {
-        Phase::Ready | Phase::Collecting { .. } => Ok(()),
+        Phase::Ready | Phase::Collecting { .. } | Phase::Closing { .. } => Ok(()),
         Phase::Receiving | Phase::Due(_) | Phase::Over => Err(Refusal::gone()),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header::{self, HeaderMap};
@@ -23,6 +23,7 @@ use crate::name;
 use crate::owner::Token;
 use crate::web::answer::Refusal;
 use crate::web::asking::parse_expires;
+use crate::web::pace::{Paced, TooSlow};
 
 /// What may come before a field's content begins.
 const HEAD_LIMIT: u64 = 256 * 1024;
@@ -43,7 +44,7 @@ pub(super) async fn receive(
         .map_err(|_| Refusal::bad_request("Send the file as multipart/form-data, or with PUT."))?;
     let allowance = Arc::new(AtomicU64::new(HEAD_LIMIT));
     let breath = Breath {
-        body: body.into_data_stream(),
+        body: Paced::new(body),
         allowance: Arc::clone(&allowance),
         pause: false,
     };
@@ -131,6 +132,9 @@ fn no_file() -> Refusal {
 }
 
 fn unreadable(error: multer::Error) -> Refusal {
+    if TooSlow::is(&error) {
+        return Refusal::too_slow();
+    }
     Refusal::bad_request(match error {
         multer::Error::FieldSizeExceeded { .. } => "The field expires is too long; write 1h or 3d.",
         multer::Error::StreamReadFailed(_)
@@ -143,13 +147,13 @@ fn unreadable(error: multer::Error) -> Refusal {
 
 /// A body that is pending after each piece, and fails when more comes than is allowed for now.
 struct Breath {
-    body: BodyDataStream,
+    body: Paced,
     allowance: Arc<AtomicU64>,
     pause: bool,
 }
 
 impl Stream for Breath {
-    type Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+    type Item = Result<Bytes, axum::BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if std::mem::take(&mut self.pause) {
@@ -186,7 +190,7 @@ mod tests {
     fn the_reader_of_forms_cannot_take_more_than_a_piece_at_a_time() {
         let pieces = ["one", "two", "three"].map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece)));
         let mut breath = Breath {
-            body: Body::from_stream(futures_util::stream::iter(pieces)).into_data_stream(),
+            body: Paced::new(Body::from_stream(futures_util::stream::iter(pieces))),
             allowance: Arc::new(AtomicU64::new(6)),
             pause: false,
         };

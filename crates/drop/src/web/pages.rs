@@ -18,6 +18,8 @@ pub(super) struct Upload<'a> {
     pub(super) max_size: String,
     pub(super) choices: Vec<Choice>,
     pub(super) site: &'a str,
+    /// Whether the uploader gets a secret that makes them the owner.
+    pub(super) uses_token: bool,
 }
 
 /// How long a file may wait.

@@ -51,14 +51,19 @@ pub(super) async fn show(
             answer::text(StatusCode::GONE, format!("{}{since}\n", page.state))
         }
         (Phase::Due(_) | Phase::Over, ..) => return Err(Refusal::gone()),
-        (Phase::Ready | Phase::Collecting { .. }, Verdict::Owner(mark), Wants::Page) => answer::page(
+        (Phase::Closing { .. }, Verdict::Other | Verdict::Unknown(_), _) => return Err(Refusal::gone()),
+        (
+            Phase::Ready | Phase::Collecting { .. } | Phase::Closing { .. },
+            Verdict::Owner(mark),
+            Wants::Page,
+        ) => answer::page(
             StatusCode::OK,
             &owner_of_live(shared, asking, &record, phase, mark),
         ),
         (Phase::Ready | Phase::Collecting { .. }, _, Wants::Page) => {
             answer::page(StatusCode::OK, &recipient(shared, &record, phase))
         }
-        (Phase::Ready | Phase::Collecting { .. }, verdict, Wants::Text) => {
+        (Phase::Ready | Phase::Collecting { .. } | Phase::Closing { .. }, verdict, Wants::Text) => {
             answer::text(StatusCode::OK, lines(shared, asking, &record, phase, verdict))
         }
     })
@@ -111,16 +116,26 @@ fn owner_of_live<'a>(
             name: name_of(record),
             size: size_words(record.size),
             expires: record.life.expires_at.into(),
-            recognised: match mark {
-                Mark::Token => {
-                    "We know you as the uploader by a secret that this browser keeps, not by your address."
-                }
-                Mark::Address => {
-                    "We know you as the uploader by your address. Everybody who shares that address counts as you."
-                }
-            },
+            recognised: recognised(mark, record.uploader.is_some()),
             warning: warning(shared, record),
         }),
+    }
+}
+
+/// Why we think that this is the owner, and who else would be.
+fn recognised(mark: Mark, address_counts: bool) -> &'static str {
+    match (mark, address_counts) {
+        (Mark::Token, false) => {
+            "We know you as the uploader by a secret that this browser keeps, not by your address."
+        }
+        (Mark::Token, true) => {
+            "We know you as the uploader by a secret that this browser keeps. Everybody at the address that it was \
+             uploaded from counts as the uploader too, and can delete it."
+        }
+        (Mark::Address, _) => {
+            "We know you as the uploader by your address. Everybody at that address counts as the uploader too, and \
+             can delete it."
+        }
     }
 }
 
@@ -139,23 +154,37 @@ fn warning(shared: &Shared, record: &Record) -> Option<String> {
 }
 
 fn state_words(record: &Record, phase: Phase) -> (&'static str, String) {
-    match (phase, record.life.attempts) {
-        (Phase::Collecting { .. }, _) => (
+    match phase {
+        Phase::Collecting { .. } => (
             "Being downloaded",
             "Somebody is downloading it right now.".to_owned(),
         ),
-        (_, 0) => (
-            "Ready to share",
-            "Waiting. Nobody has downloaded it yet.".to_owned(),
+        Phase::Closing { .. } => (
+            "Time is up",
+            "Its time is up. Somebody who began before that is still downloading it.".to_owned(),
         ),
-        (_, 1) => (
-            "Ready to share",
-            "Waiting. One download was begun and did not reach its end.".to_owned(),
-        ),
-        (_, n) => (
-            "Ready to share",
-            format!("Waiting. {n} downloads were begun and did not reach their end."),
-        ),
+        _ => ("Ready to share", format!("Waiting. {}", begun_words(record))),
+    }
+}
+
+/// What is known about the downloads so far.
+fn begun_words(record: &Record) -> String {
+    let failed = match record.life.attempts {
+        0 => None,
+        1 => Some("One download was begun and did not reach its end.".to_owned()),
+        n => Some(format!("{n} downloads were begun and did not reach their end.")),
+    };
+    let interrupted = match record.interrupted {
+        0 => None,
+        1 => Some("One download was interrupted here; whether it was complete is not known.".to_owned()),
+        n => Some(format!(
+            "{n} downloads were interrupted here; whether they were complete is not known."
+        )),
+    };
+    match (failed, interrupted) {
+        (None, None) => "Nobody has downloaded it yet.".to_owned(),
+        (Some(words), None) | (None, Some(words)) => words,
+        (Some(failed), Some(interrupted)) => format!("{failed} {interrupted}"),
     }
 }
 
@@ -164,16 +193,34 @@ fn owner_of_gone(record: &Record, phase: Phase) -> ForOwner<'static> {
         Phase::Due(ending) => Some(ending),
         _ => record.ending,
     };
+    let untouched = record.life.attempts == 0 && record.interrupted == 0;
     let (headline, state) = match ending {
         Some(Ending::Delivered) if record.life.state == FileState::Delivered => (
             "Delivered",
             "Somebody else has all of it; it is about to be deleted here. Delivered",
         ),
         Some(Ending::Delivered) => ("Delivered and deleted", "Somebody else has all of it. Delivered"),
-        Some(Ending::Expired) => ("Expired", "Nobody has downloaded it in time. Expired"),
-        Some(Ending::Withdrawn) => (
+        Some(Ending::Expired) if record.is_alive => (
+            "Expired",
+            "A download that was under way is being stopped; whether it was complete will be known soon. Expired",
+        ),
+        Some(Ending::Expired) if untouched => ("Expired", "Nobody has downloaded it in time. Expired"),
+        Some(Ending::Expired) => (
+            "Expired",
+            "Nobody is known to have all of it: downloads were begun and did not reach their end in time. Expired",
+        ),
+        Some(Ending::Withdrawn) if record.is_alive => (
+            "Deleted by you",
+            "A download that was under way is being stopped; whether it was complete will be known soon. Deleted",
+        ),
+        Some(Ending::Withdrawn) if untouched => (
             "Deleted by you",
             "You have deleted it before anybody had it. Deleted",
+        ),
+        Some(Ending::Withdrawn) => (
+            "Deleted by you",
+            "You have deleted it. Nobody is known to have all of it: downloads were begun and did not reach their \
+             end. Deleted",
         ),
         Some(Ending::Exhausted) => (
             "Deleted",

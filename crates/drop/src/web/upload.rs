@@ -20,8 +20,9 @@ use crate::intake::{Intake, Stored};
 use crate::name;
 use crate::owner::Token;
 use crate::web::answer::{self, Refusal, size_words};
-use crate::web::asking::{self, Asking, Wants};
+use crate::web::asking::{self, Asking, Origin, Wants};
 use crate::web::form;
+use crate::web::pace::{Paced, TooSlow};
 use crate::web::pages::{Choice, Upload};
 
 /// What a form needs beside its file.
@@ -54,9 +55,9 @@ pub(super) async fn post(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let asking = Asking::of(&parts.method, &parts.uri, &parts.headers);
-    let received = match asking.is_cross_site {
-        true => Err(Refusal::cross_site()),
-        false => match announced(
+    let received = match asking.origin {
+        Origin::Foreign => Err(Refusal::cross_site()),
+        Origin::Ours | Origin::Hidden => match announced(
             &parts.headers,
             shared.limits.max_size.saturating_add(FORM_OVERHEAD),
         ) {
@@ -85,6 +86,7 @@ fn upload_page(shared: &Shared, asking: &Asking, error: Option<&str>) -> Respons
         max_size: size_words(shared.limits.max_size),
         choices: Choice::all(&shared.limits),
         site: &asking.site,
+        uses_token: shared.recognition.rule.uses_token(),
     };
     answer::page(status, &page)
 }
@@ -96,6 +98,11 @@ async fn receive_body(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Stored, Token), Refusal> {
+    // RFC 9110 section 14.4: a part must not be taken for the whole.
+    if headers.contains_key(header::CONTENT_RANGE) {
+        let text = "A file is taken here as a whole; send it without Content-Range.";
+        return Err(Refusal::bad_request(text));
+    }
     let expires = asking::expires_of(uri, headers, &shared.limits).map_err(Refusal::bad_request)?;
     if !announced(headers, shared.limits.max_size) {
         return Err(Refusal::too_large(shared.limits.max_size));
@@ -103,15 +110,16 @@ async fn receive_body(
     let refused = |error| Refusal::of_intake(error, shared.limits.max_size);
     let name = name::clean(&asking::name_in(uri));
     let mut intake = Intake::begin(shared, name, client).map_err(refused)?;
-    let mut pieces = body.into_data_stream();
+    let mut pieces = Paced::new(body);
     while let Some(piece) = intake.unless_failed(pieces.next()).await.map_err(refused)? {
         match piece {
             Ok(bytes) => intake.write(bytes).await.map_err(refused)?,
-            Err(_) => {
+            Err(error) => {
                 intake.abandon().await;
-                return Err(Refusal::bad_request(
-                    "The upload stopped before its end; nothing was kept.",
-                ));
+                return Err(match TooSlow::is(&*error) {
+                    true => Refusal::too_slow(),
+                    false => Refusal::bad_request("The upload stopped before its end; nothing was kept."),
+                });
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::file_drop::Shared;
 use crate::lifecycle::Ending;
 use crate::owner::Verdict;
 use crate::web::answer::{self, Refusal};
-use crate::web::asking::Asking;
+use crate::web::asking::{Asking, Origin};
 use crate::web::show;
 
 /// The button of the owner's page.
@@ -44,7 +44,8 @@ pub(super) async fn delete(
 }
 
 async fn withdraw(shared: &Shared, asking: &Asking, id: &str, client: &Resolution) -> Result<(), Refusal> {
-    if asking.is_cross_site {
+    // A page that hides where it is may press the other buttons, not this one.
+    if asking.origin != Origin::Ours {
         return Err(Refusal::cross_site());
     }
     let record = show::known(shared, id).await?;
@@ -56,7 +57,7 @@ async fn withdraw(shared: &Shared, asking: &Asking, id: &str, client: &Resolutio
     if !shared.catalog.end(&record.id, Ending::Withdrawn, now).await? {
         return Err(Refusal::gone());
     }
-    tracing::info!(id = %record.id, "a file was withdrawn");
+    tracing::info!(file = record.id.tag(), "a file was withdrawn");
     shared.metrics.ending(Ending::Withdrawn);
     shared.work.notify_one();
     Ok(())

@@ -63,21 +63,47 @@ async fn looking_never_deletes() {
         ask("GET", &raw).header("purpose", "PREFETCH"),
         ask("POST", &file.path).header("x-moz", "prefetch"),
         ask("GET", &raw).header("user-agent", bot),
-        ask("POST", &file.path).header("user-agent", "WhatsApp/2.23.20.0 A"),
+        ask("GET", &raw).header("user-agent", "WhatsApp/2.23.20.0 A"),
+        ask("HEAD", &raw).header("user-agent", bot),
+        ask("POST", &file.path).header("sec-purpose", "prefetch"),
     ] {
         let answer = site.send(look.from(AWAY)).await;
         assert!(answer.courier.is_none());
         assert_ne!(answer.text().await, "content");
     }
-    let cross = site
-        .send(
-            ask("POST", &file.path)
-                .from(AWAY)
-                .header("sec-fetch-site", "cross-site"),
-        )
-        .await;
-    assert_eq!(cross.status, StatusCode::FORBIDDEN);
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://files.test"),
+        ("origin", "http://elsewhere.test"),
+    ] {
+        let foreign = site
+            .send(ask("POST", &file.path).from(AWAY).header(name, value))
+            .await;
+        assert_eq!(foreign.status, StatusCode::FORBIDDEN, "{name}: {value}");
+    }
     assert_eq!(site.rows("state = 'ready' AND attempts = 0"), 1);
+}
+
+/// Whatever a browser is called, the one who presses the button is a person.
+#[tokio::test]
+async fn the_button_is_for_every_browser() {
+    let site = Site::new();
+    for (name, value) in [
+        (
+            "user-agent",
+            "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
+        ),
+        ("sec-fetch-site", "none"),
+        ("origin", "http://files.test"),
+        ("origin", "null"),
+    ] {
+        let file = site.upload("a", "content").await;
+        let answer = site
+            .send(ask("POST", &file.path).from(AWAY).header(name, value))
+            .await;
+        assert_eq!(answer.deliver().await, "content", "{name}: {value}");
+    }
 }
 
 #[tokio::test]

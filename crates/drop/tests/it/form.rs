@@ -1,5 +1,7 @@
 //! Uploads with the page's form.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytesize::ByteSize;
 use http::StatusCode;
@@ -95,8 +97,14 @@ async fn what_is_no_single_file_is_refused_and_leaves_nothing() {
     }
     let no_form = ask("POST", "/").header("content-type", "text/plain").body("x");
     assert_eq!(site.send(no_form).await.status, StatusCode::BAD_REQUEST);
-    let cross_site = form(&[FILE, END]).header("sec-fetch-site", "cross-site");
-    assert_eq!(site.send(cross_site).await.status, StatusCode::FORBIDDEN);
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "http://elsewhere.test"),
+    ] {
+        let foreign = form(&[FILE, END]).header(name, value);
+        assert_eq!(site.send(foreign).await.status, StatusCode::FORBIDDEN);
+    }
     assert_eq!(site.rows("true"), 0);
 }
 
@@ -170,4 +178,25 @@ async fn a_large_file_passes_piece_by_piece() {
     let (answer, ()) = tokio::join!(site.send(post(body)), feed);
     assert_eq!(answer.status, StatusCode::CREATED);
     assert_eq!(site.rows("size = 4194304"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_that_says_a_byte_now_and_then_is_ended() {
+    let site = Site::new();
+    for start in [
+        "--B\r\nContent-Disposition: form-data; name=\"",
+        &FILE[..FILE.len() - 9],
+    ] {
+        let (sender, body) = trickle();
+        let feed = async move {
+            sender.send(Ok(start.to_owned().into())).await.unwrap();
+            while sender.send(Ok("x".into())).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(25)).await;
+            }
+        };
+        let (answer, ()) = tokio::join!(site.send(post(body)), feed);
+        assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT);
+        assert!(answer.text().await.contains("too slow"));
+        site.until_empty().await;
+    }
 }

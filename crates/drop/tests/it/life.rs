@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use http_body_util::BodyExt;
 
 use crate::support::*;
 
@@ -44,46 +45,106 @@ async fn a_file_expires_unread_and_is_forgotten_after_its_receipt() {
     assert_eq!(site.rows("true"), 0);
 }
 
+/// A laptop that slept, a clock that was set, a download that takes longer than a lease: nobody else gets in.
 #[tokio::test]
-async fn a_lease_that_nobody_renews_lapses() {
+async fn a_living_collection_is_alone_however_late_it_is() {
     let site = Site::new();
     let file = site.upload("a", "content").await;
     let held = site.collect(&file.path, AWAY).await;
-    assert_eq!(site.drop.sweep().await, Some(Duration::from_secs(120)));
-    site.advance(Duration::from_secs(120));
-    site.drop.sweep().await;
-    assert_eq!(site.rows("state = 'ready' AND attempts = 1"), 1);
-    let other = site.collect(&file.path, "192.0.2.9").await;
-    assert_eq!(other.status, StatusCode::OK);
-    // The first one arrives after all: that is a fact, and the file is over.
-    held.deliver().await;
-    site.until(&file.path, StatusCode::GONE).await;
-    // Nothing that the second one does changes it back.
-    drop(other);
-    site.drop.sweep().await;
-    assert_eq!(site.collect(&file.path, AWAY).await.status, StatusCode::GONE);
-    assert!(site.on_disk().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_slow_but_living_download_keeps_its_lease() {
-    let site = Site::new();
-    let file = site.upload("a", "content").await;
-    let held = site.collect(&file.path, AWAY).await;
-    for _ in 0..3 {
-        site.advance(Duration::from_secs(100));
-        tokio::time::advance(Duration::from_secs(41)).await;
-        loop {
-            let busy = site.collect(&file.path, "192.0.2.9").await;
-            if busy.header("retry-after") == "120" {
-                break;
-            }
-            assert_eq!(busy.status, StatusCode::LOCKED);
-            tokio::task::yield_now().await;
-        }
+    for (later, rest) in [(0, "120"), (119, "1"), (1, "120"), (50_000, "120")] {
+        site.advance(Duration::from_secs(later));
+        site.drop.sweep().await;
+        let busy = site.collect(&file.path, "192.0.2.9").await;
+        assert_eq!(
+            (busy.status, busy.header("retry-after")),
+            (StatusCode::LOCKED, rest),
+            "{later} s later"
+        );
+        assert!(busy.courier.is_none());
     }
     assert_eq!(held.deliver().await, "content");
     site.until(&file.path, StatusCode::GONE).await;
+    site.drop.sweep().await;
+    assert!(site.on_disk().is_empty());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_makes_nobody_wait_for_it() {
+    let site = Site::new();
+    let file = site.upload("a", "content").await;
+    site.advance(DAY / 2);
+    let held = site.collect(&file.path, AWAY).await;
+    *site.now.lock().unwrap() -= DAY / 2;
+    let busy = site.collect(&file.path, "192.0.2.9").await;
+    assert_eq!(busy.header("retry-after"), "120");
+    drop(held);
+    site.until_raw(&file.path, StatusCode::OK).await;
+}
+
+/// The word of the first recipient cannot be written down: the file is still nobody else's.
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_cannot_be_written_yet_keeps_others_out() {
+    let site = Site::new();
+    let file = site.upload("a", "content").await;
+    let held = site.collect(&file.path, AWAY).await;
+    let db = rusqlite::Connection::open(site.data.path().join("catalog.sqlite")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON file WHEN new.ending IS NOT NULL
+                  BEGIN SELECT raise(ABORT, 'not now'); END";
+    db.execute_batch(refuse).unwrap();
+    held.deliver().await;
+    for _ in 0..5 {
+        site.advance(Duration::from_secs(200));
+        site.drop.sweep().await;
+        let other = site.collect(&file.path, "192.0.2.9").await;
+        assert_eq!(other.status, StatusCode::LOCKED);
+        tokio::time::advance(Duration::from_secs(11)).await;
+    }
+    db.execute_batch("DROP TRIGGER refuse").unwrap();
+    for _ in 0..LOOKS {
+        tokio::time::advance(Duration::from_secs(11)).await;
+        if site.rows("ending = 'delivered'") == 1 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the delivery is never written down");
+}
+
+#[tokio::test]
+async fn a_stop_of_the_server_costs_no_attempt() {
+    let site = Site::with(|c| c.attempts = 1);
+    let file = site.upload("a", "content").await;
+    let held = site.collect(&file.path, AWAY).await;
+    site.drop.stopping();
+    drop(held);
+    site.until_raw(&file.path, StatusCode::OK).await;
+    assert_eq!(
+        site.rows("state = 'ready' AND attempts = 0 AND interrupted = 1"),
+        1
+    );
+    let page = site.send(ask("GET", &file.path).page()).await.text().await;
+    assert!(
+        page.contains("whether it was complete is not known") && !page.contains("Nobody has downloaded"),
+        "{page}"
+    );
+    // Who got it all has it, also while we stop.
+    site.collect(&file.path, AWAY).await.deliver().await;
+    site.until(&file.path, StatusCode::GONE).await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_costs_no_attempt() {
+    let site = Site::with(|c| c.attempts = 1);
+    let file = site.upload("a", "content").await;
+    std::fs::write(&site.on_disk()[0], "cont").unwrap();
+    let held = site.collect(&file.path, AWAY).await;
+    assert!(held.body.collect().await.is_err());
+    drop(held.courier);
+    site.until_raw(&file.path, StatusCode::OK).await;
+    assert_eq!(
+        site.rows("state = 'ready' AND attempts = 0 AND interrupted = 1"),
+        1
+    );
 }
 
 #[tokio::test]
@@ -95,11 +156,107 @@ async fn a_file_that_is_being_collected_does_not_expire_under_its_recipient() {
     site.advance(Duration::from_secs(90));
     site.drop.sweep().await;
     assert_eq!(site.rows("state = 'collecting'"), 1);
-    // Undelivered after its time: nobody else gets it.
+    // Nobody else gets in any more, and the owner is told why it is still there.
+    assert_eq!(
+        site.collect(&file.path, "192.0.2.9").await.status,
+        StatusCode::GONE
+    );
+    let page = site.send(ask("GET", &file.path).page()).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text().await.contains("is still downloading it"));
+    assert_eq!(site.collect(&file.path, HOME).await.text().await, "content");
     drop(held);
-    site.until_raw(&file.path, StatusCode::GONE).await;
+    until_told(&site, &file, "Nobody is known to have all of it").await;
     site.drop.sweep().await;
     assert!(site.on_disk().is_empty());
+}
+
+#[tokio::test]
+async fn who_began_in_time_has_a_lease_more_and_is_cut_off_then() {
+    let site = Site::new();
+    let content = "x".repeat(600_000);
+    let file = site.upload("a", &content).await;
+    site.advance(DAY - Duration::from_secs(1));
+    let mut held = site.collect(&file.path, AWAY).await;
+    assert_eq!(site.drop.sweep().await, Some(Duration::from_secs(121)));
+    assert!(held.body.frame().await.unwrap().is_ok());
+    site.advance(Duration::from_secs(120));
+    site.drop.sweep().await;
+    assert!(
+        held.body.frame().await.unwrap().is_ok(),
+        "a second of the lease is left"
+    );
+    site.advance(Duration::from_secs(1));
+    site.drop.sweep().await;
+    assert!(held.body.frame().await.unwrap().is_err());
+    assert_eq!(site.rows("ending = 'expired'"), 1);
+    assert!(site.on_disk().is_empty());
+    drop(held);
+    until_told(&site, &file, "Nobody is known to have all of it").await;
+}
+
+#[tokio::test]
+async fn a_delivery_after_the_end_is_a_fact_and_the_receipt_says_so() {
+    let site = Site::new();
+    for sweep_first in [false, true] {
+        let file = site.upload("a", "content").await;
+        let held = site.collect(&file.path, AWAY).await;
+        let bytes = held.body.collect().await.unwrap().to_bytes();
+        assert_eq!(bytes, "content", "all of it has left before the owner acts");
+        let withdrawn = site.send(ask("DELETE", &file.path).token(&file.token)).await;
+        assert_eq!(withdrawn.status, StatusCode::OK);
+        if sweep_first {
+            site.drop.sweep().await;
+        }
+        // Not "before anybody had it": nobody knows yet.
+        until_told(&site, &file, "whether it was complete will be known soon").await;
+        held.courier.unwrap().delivered();
+        until_told(&site, &file, "Somebody else has all of it").await;
+        site.drop.sweep().await;
+        assert!(site.on_disk().is_empty());
+        until_told(&site, &file, "Somebody else has all of it. Delivered").await;
+    }
+    assert_eq!(
+        site.rows("state = 'deleted' AND ending = 'delivered' AND name IS NULL"),
+        2
+    );
+}
+
+async fn until_told(site: &Site, file: &Uploaded, words: &str) {
+    let mut told = String::new();
+    for _ in 0..LOOKS {
+        told = site
+            .send(ask("GET", &file.path).token(&file.token))
+            .await
+            .text()
+            .await;
+        if told.contains(words) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("not {words:?} but {told:?}");
+}
+
+#[tokio::test]
+async fn withdrawing_cuts_the_running_download_and_nobody_had_it() {
+    let site = Site::new();
+    let content = "x".repeat(600_000);
+    let file = site.upload("a", &content).await;
+    let mut held = site.collect(&file.path, AWAY).await;
+    assert!(held.body.frame().await.unwrap().is_ok());
+    let own = site.collect(&file.path, HOME).await;
+    site.send(ask("POST", &format!("{}/delete", file.path)).token(&file.token))
+        .await;
+    assert!(held.body.frame().await.unwrap().is_err());
+    drop(held);
+    until_told(&site, &file, "Nobody is known to have all of it").await;
+    // The owner's own copy hangs on nothing.
+    assert_eq!(own.text().await.len(), content.len());
+
+    let untouched = site.upload("a", "content").await;
+    site.send(ask("DELETE", &untouched.path)).await;
+    until_told(&site, &untouched, "before anybody had it").await;
 }
 
 #[tokio::test]
@@ -120,7 +277,7 @@ async fn the_sweeper_wakes_for_work_and_ends_with_the_drop() {
     assert!(site.on_disk().is_empty());
     let Site { drop, router, .. } = site;
     drop.close();
-    sweeper.await.unwrap();
+    sweeper.await.unwrap().unwrap();
     let closed = send(router, ask("GET", &file.path)).await;
     assert_eq!(closed.status, StatusCode::SERVICE_UNAVAILABLE);
 }

@@ -2,12 +2,15 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a helper of a test fails the test"
+    clippy::print_stdout,
+    reason = "a helper of a test fails the test, or says why it was skipped"
 )]
 
 mod deleting;
 mod form;
+mod full;
 mod life;
+mod logging;
 mod opening;
 mod owning;
 mod pages;

@@ -1,7 +1,7 @@
 //! Taking a data directory into use, and failing to.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use truehop_drop::{DropConfig, FileDrop, OpenError};
 
@@ -18,7 +18,7 @@ fn a_directory_is_made_for_the_owner_only() {
             0o700
         );
     }
-    for part in ["catalog.sqlite", "catalog.sqlite-wal", "lock"] {
+    for part in ["catalog.sqlite", "catalog.sqlite-wal", "lock", "reserve"] {
         assert_eq!(
             fs::metadata(data.join(part)).unwrap().permissions().mode() & 0o777,
             0o600,
@@ -69,7 +69,10 @@ fn what_cannot_be_used_is_named_and_nothing_is_left() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert_eq!(left, ["files"]);
+    assert!(
+        left.len() == 2 && left.contains(&"files".into()) && left.contains(&"lock".into()),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -86,7 +89,10 @@ fn a_database_that_is_none_is_refused() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert_eq!(left, ["catalog.sqlite"]);
+    assert!(
+        left.len() == 2 && left.contains(&"catalog.sqlite".into()) && left.contains(&"lock".into()),
+        "somebody may wait at the lock: {left:?}"
+    );
 }
 
 #[test]
@@ -103,13 +109,70 @@ fn a_newer_schema_is_refused() {
             error,
             OpenError::TooNew {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
         "{error:?}"
     );
     assert!(data.path().join("files").exists());
+}
+
+/// What version 1 left behind: a file that was being collected when the power went.
+#[tokio::test]
+async fn an_older_schema_is_brought_up() {
+    let site = Site::new();
+    let file = site.upload("a", "content").await;
+    let site = site.restart(|db, _| {
+        db.execute_batch(
+            "DROP INDEX file_collecting;
+             ALTER TABLE file DROP COLUMN interrupted;
+             CREATE INDEX file_collecting ON file (lease_until) WHERE state = 'collecting';
+             UPDATE file SET state = 'collecting', attempts = 1, lease_until = 9e12;
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+    });
+    assert_eq!(
+        site.rows("state = 'ready' AND attempts = 0 AND interrupted = 1"),
+        1
+    );
+    assert_eq!(
+        site.collect(&file.path, crate::support::AWAY)
+            .await
+            .deliver()
+            .await,
+        "content"
+    );
+}
+
+/// Many processes that start at once: one gets the directory, and it still has it when the others have given up.
+#[test]
+fn of_many_who_open_one_directory_one_has_it_and_no_lock_is_taken_away() {
+    let parent = tempfile::tempdir().unwrap();
+    // Nobody can use it: each of them fails after the lock.
+    fs::write(parent.path().join("files"), "").unwrap();
+    fs::write(parent.path().join("lock"), "").unwrap();
+    let before = fs::metadata(parent.path().join("lock")).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| FileDrop::open(&DropConfig::default(), parent.path()).unwrap_err());
+        }
+    });
+    let after = fs::metadata(parent.path().join("lock")).unwrap();
+    assert_eq!(before.ino(), after.ino());
+
+    let data = parent.path().join("new");
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let open = || FileDrop::open(&DropConfig::default(), &data);
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().unwrap().ok())
+            .collect()
+    });
+    assert_eq!(opened.len(), 1);
+    assert!(data.join("lock").exists() && data.join("catalog.sqlite").exists());
 }
 
 #[test]

@@ -184,6 +184,25 @@ async fn only_the_owner_withdraws() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_or_of_nowhere_cannot_delete() {
+    let site = Site::new();
+    let file = site.upload("a", "x").await;
+    let delete = format!("{}/delete", file.path);
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "http://files.test:8080"),
+        ("origin", "null"),
+    ] {
+        let answer = site.send(ask("POST", &delete).header(name, value)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}: {value}");
+    }
+    assert_eq!(site.rows("state = 'ready'"), 1);
+    let own = ask("POST", &delete).header("origin", "http://files.test");
+    assert_eq!(site.send(own).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_forwarding_header_means_nothing_here() {
     let site = Site::new();
     let file = site.upload("a", "x").await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use truehop_drop::OwnerRule;
 
 use crate::support::*;
 
@@ -12,7 +13,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form
 fn assert_is_page(answer: &Answer) {
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(answer.header("content-security-policy"), POLICY);
-    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    assert_eq!(answer.header("referrer-policy"), "same-origin");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(answer.header("x-robots-tag"), "noindex");
@@ -25,7 +26,14 @@ async fn the_form_says_the_rule_and_offers_what_is_allowed() {
     assert_is_page(&answer);
     let page = answer.text().await;
     assert!(page.contains("Deleted once somebody else has downloaded it, or after"));
-    for words in ["1 hour", "3 days", "2.0 GiB", "curl -T FILE http://files.test/"] {
+    for words in [
+        "1 hour",
+        "3 days",
+        "2.0 GiB",
+        "curl -T FILE http://files.test/",
+        "-H 'Truehop-Expires: 1h'",
+        "curl -X DELETE -H 'Truehop-Owner: SECRET' LINK",
+    ] {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(page.contains("<option value=\"1day\" selected>1 day"), "{page}");
@@ -96,6 +104,13 @@ async fn the_owner_sees_link_state_and_why() {
         by_token.contains("by a secret that this browser keeps"),
         "{by_token}"
     );
+    for page in [&by_address, &by_token] {
+        assert!(
+            page.contains("counts as the uploader too, and can delete it")
+                && !page.contains("not by your address"),
+            "{page}"
+        );
+    }
 
     let held = site.collect(&file.path, AWAY).await;
     let busy = site.send(ask("GET", &file.path).page()).await.text().await;
@@ -110,6 +125,39 @@ async fn the_owner_sees_link_state_and_why() {
     assert!(
         over.contains("Delivered and deleted") && over.contains("datetime=\"2027-01-15T08:00:00Z\""),
         "{over}"
+    );
+}
+
+#[tokio::test]
+async fn under_the_rule_token_an_address_counts_for_nothing_and_under_address_no_secret_is_spoken_of() {
+    let site = Site::with(|c| c.owner = OwnerRule::Token);
+    let file = site.upload("a.txt", "content").await;
+    let page = site
+        .send(ask("GET", &file.path).token(&file.token).page())
+        .await
+        .text()
+        .await;
+    assert!(
+        page.contains("not by your address") && !page.contains("can delete it"),
+        "{page}"
+    );
+    let site = Site::with(|c| c.owner = OwnerRule::Address);
+    let page = site.send(ask("GET", "/").page()).await.text().await;
+    assert!(
+        page.contains("Truehop-Expires") && !page.contains("Truehop-Owner"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_gone_is_gone_for_any_of_the_reasons() {
+    let site = Site::new();
+    let file = site.upload("a", "content").await;
+    site.send(ask("DELETE", &file.path)).await;
+    let told = site.collect(&file.path, AWAY).await.text().await;
+    assert_eq!(
+        told,
+        "The file that was here is gone. It was downloaded, its time was up, or it was removed.\n"
     );
 }
 
@@ -150,6 +198,7 @@ async fn bytes_are_for_saving_only() {
         ("x-content-type-options", "nosniff"),
         ("content-security-policy", "sandbox; default-src 'none'"),
         ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
         ("x-accel-buffering", "no"),
         ("accept-ranges", "none"),
         ("content-length", "25"),

@@ -32,19 +32,37 @@ async fn a_half_received_file_is_removed() {
 }
 
 #[tokio::test]
-async fn a_collection_does_not_survive_and_its_attempt_counts() {
-    let site = Site::with(|c| c.attempts = 2);
+async fn a_collection_does_not_survive_and_costs_no_attempt() {
+    let mut site = Site::with(|c| c.attempts = 2);
+    let file = site.upload("a", "content").await;
+    for stops in 1..=3 {
+        let held = site.collect(&file.path, AWAY).await;
+        assert_eq!(held.status, StatusCode::OK);
+        site = site.restart(|db, _| {
+            let state: String = db
+                .query_row("SELECT state FROM file", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(state, "collecting");
+        });
+        drop(held);
+        let given_back = format!("state = 'ready' AND attempts = 0 AND interrupted = {stops}");
+        assert_eq!(site.rows(&given_back), 1);
+    }
+    // It may have been complete: nobody here knows.
+    let page = site.send(ask("GET", &file.path)).await.text().await;
+    assert!(page.contains("3 downloads were interrupted here"), "{page}");
+    assert_eq!(site.collect(&file.path, AWAY).await.deliver().await, "content");
+}
+
+#[tokio::test]
+async fn what_was_being_collected_when_its_time_was_up_has_expired() {
+    let site = Site::new();
     let file = site.upload("a", "content").await;
     let held = site.collect(&file.path, AWAY).await;
-    assert_eq!(site.rows("state = 'collecting'"), 1);
+    site.advance(std::time::Duration::from_secs(86_400));
     let site = site.restart(|_, _| ());
     drop(held);
-    assert_eq!(site.rows("state = 'ready' AND attempts = 1"), 1);
-    let held = site.collect(&file.path, AWAY).await;
-    assert_eq!(held.status, StatusCode::OK);
-    // The second crash uses up the last attempt.
-    let site = site.restart(|_, _| ());
-    assert_eq!(site.collect(&file.path, AWAY).await.status, StatusCode::GONE);
+    assert_eq!(site.rows("ending = 'expired' AND interrupted = 1"), 1);
     assert!(site.on_disk().is_empty());
 }
 

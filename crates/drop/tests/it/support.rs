@@ -1,7 +1,7 @@
 //! Plays the edge: resolves clients, calls the router, takes the courier out of the response.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,22 @@ pub(crate) struct Site {
     pub(crate) router: Router,
     pub(crate) config: DropConfig,
     pub(crate) now: Arc<Mutex<SystemTime>>,
-    pub(crate) data: TempDir,
+    pub(crate) data: Data,
+}
+
+/// Where it lives.
+pub(crate) enum Data {
+    Own(TempDir),
+    At(PathBuf),
+}
+
+impl Data {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Own(directory) => directory.path(),
+            Self::At(path) => path,
+        }
+    }
 }
 
 impl Site {
@@ -38,11 +53,14 @@ impl Site {
     pub(crate) fn with(change: impl FnOnce(&mut DropConfig)) -> Self {
         let mut config = DropConfig::default();
         change(&mut config);
-        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        Self::open(config, Arc::new(Mutex::new(start)), tempfile::tempdir().unwrap())
+        Self::open(config, start(), Data::Own(tempfile::tempdir().unwrap()))
     }
 
-    fn open(config: DropConfig, now: Arc<Mutex<SystemTime>>, data: TempDir) -> Self {
+    pub(crate) fn at(data: PathBuf) -> Self {
+        Self::open(DropConfig::default(), start(), Data::At(data))
+    }
+
+    fn open(config: DropConfig, now: Arc<Mutex<SystemTime>>, data: Data) -> Self {
         let told = Arc::clone(&now);
         let clock = Clock::new(move || *told.lock().unwrap());
         let drop = FileDrop::open_with_clock(&config, data.path(), clock).unwrap();
@@ -158,6 +176,11 @@ impl Site {
             self.rows("true")
         );
     }
+}
+
+fn start() -> Arc<Mutex<SystemTime>> {
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    Arc::new(Mutex::new(start))
 }
 
 pub(crate) struct Uploaded {

@@ -1,5 +1,7 @@
 //! Uploads with PUT.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -241,4 +243,56 @@ async fn a_large_file_comes_back_to_the_byte() {
         .unwrap()
         .to_bytes();
     assert!(bytes == content);
+}
+
+#[tokio::test]
+async fn a_part_is_not_taken_for_the_whole() {
+    let site = Site::new();
+    let part = ask("PUT", "/a")
+        .header("content-range", "bytes 0-3/7")
+        .body("cont");
+    let answer = site.send(part).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.text().await.contains("Content-Range"));
+    assert_eq!(site.rows("true"), 0);
+}
+
+#[tokio::test]
+async fn a_name_of_ours_cannot_be_uploaded_to() {
+    let site = Site::new();
+    for path in ["/d/a.txt", "/d/a.txt/raw", "/d/a.txt/delete", "/assets/a.css"] {
+        let answer = site.send(ask("PUT", path).body("x")).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+    let deeper = site.send(ask("PUT", "/d/a/b/c.txt").body("x")).await;
+    assert_eq!(deeper.status, StatusCode::CREATED);
+    assert_eq!(site.rows("name = 'c.txt'"), 1);
+}
+
+/// `every` seconds a piece of `size` bytes, `pieces` times.
+async fn at_speed(every: u64, size: usize, pieces: usize) -> StatusCode {
+    let site = Site::new();
+    let (sender, body) = trickle();
+    let feed = async move {
+        for _ in 0..pieces {
+            if sender.send(Ok(vec![b'x'; size].into())).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(every)).await;
+        }
+    };
+    let (answer, ()) = tokio::join!(site.send(ask("PUT", "/a").body(body)), feed);
+    if answer.status != StatusCode::CREATED {
+        site.until_empty().await;
+    }
+    answer.status
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_has_a_least_speed() {
+    assert_eq!(at_speed(25, 1, 100).await, StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(at_speed(25, 20_000, 100).await, StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(at_speed(25, 65_536, 100).await, StatusCode::CREATED);
+    // What is over within the window may be as small as it likes.
+    assert_eq!(at_speed(25, 1, 2).await, StatusCode::CREATED);
 }
