@@ -136,8 +136,8 @@ mod tests {
             assert_eq!(host(text).as_deref(), Ok(shown));
         }
         for text in [
-            "", ":80", "a b", "a/b", "a@b", "a:b", "a:+1", "a:65536", "a:1:2", "[::1", "[::1]x", "[a]", "a]b", "a[::1]",
-            "a\0b", "é",
+            "", ":80", "a b", "a/b", "a@b", "a:b", "a:+1", "a:65536", "a:1:2", "[::1", "[::1]x", "[a]",
+            "a]b", "a[::1]", "a\0b", "é",
         ] {
             assert_eq!(host(text), Err(BadHost::Malformed), "{text:?}");
         }
