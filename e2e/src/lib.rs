@@ -21,12 +21,12 @@ mod upstream;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 pub use disk::{Tmpfs, files_in, rows_in};
 pub use http::{Connection, Host, Request, Response};
-pub use peers::{Browser, Gunicorn, Nginx, Page, free_port, missing};
+pub use peers::{Browser, Gunicorn, Nginx, Page, missing};
 pub use process::{Exit, Process, Stream};
 pub use truehop::{Home, Truehop, binary};
 pub use upstream::Upstream;
@@ -58,8 +58,34 @@ pub fn workspace() -> PathBuf {
         .to_owned()
 }
 
-/// Tells that a test proves nothing here, past the test runner's capture: nobody should take silence for a proof.
+/// Tells that a test proves nothing here, past the test runner's capture: nobody should take silence for a proof. The
+/// one way out of a test that cannot run.
+///
+/// # Panics
+/// When `CI=true`, where everything must be there.
+#[track_caller]
 pub fn skipped(why: &str) {
+    let must_run = env::var("CI").as_deref() == Ok("true");
+    assert!(!must_run, "{why}; in CI nothing is skipped");
     let mut stderr = std::io::stderr();
     writeln!(stderr, "skipped: {why}").unwrap();
+}
+
+/// The fenced block of the README in this language that contains `part`.
+///
+/// # Panics
+/// When there is none.
+#[track_caller]
+pub fn readme(language: &str, part: &str) -> String {
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let mut blocks = readme
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter_map(|block| block.split_once('\n'));
+    let found = blocks.find(|(of, text)| *of == language && text.contains(part));
+    found
+        .unwrap_or_else(|| panic!("the README has no {language} block with `{part}`"))
+        .1
+        .to_owned()
 }

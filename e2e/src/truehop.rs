@@ -1,15 +1,17 @@
 //! The built binary: started in a home of its own, listened to, killed, started again.
 
 use std::env;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use crate::process::{Exit, Process, Stream};
-use crate::workspace;
+use crate::{skipped, workspace};
 
 /// A running `truehop run`.
 #[derive(Debug)]
@@ -53,7 +55,38 @@ impl Truehop {
     /// Starts with a config or in a home that it must refuse, and waits until it has ended.
     #[track_caller]
     pub fn refused(home: &Home, config: &str) -> Exit {
-        let exit = Process::start("truehop", home.run(config)).wait();
+        Self::ends(home.run(config))
+    }
+
+    /// As [`Truehop::refused`], as a user without any privilege. `None`, told as skipped, where that cannot be had.
+    #[track_caller]
+    pub fn refused_without_privileges(home: &Home, config: &str) -> Option<Exit> {
+        let command = home.run(config);
+        if !geteuid().is_root() {
+            return Some(Self::ends(command));
+        }
+        // Home and binary may lie below directories that only root may enter, so all of it goes where anybody may.
+        let binary = home.path().join("truehop");
+        fs::copy(command.get_program(), &binary).unwrap();
+        fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+        let mut dropped = Command::new("setpriv");
+        dropped
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&binary)
+            .args(command.get_args())
+            .current_dir(home.path());
+        if Command::new("setpriv").arg("--version").output().is_err() {
+            skipped("setpriv is missing, and root may do everything");
+            return None;
+        }
+        let exit = Self::ends(dropped);
+        fs::remove_file(binary).unwrap();
+        Some(exit)
+    }
+
+    #[track_caller]
+    fn ends(command: Command) -> Exit {
+        let exit = Process::start("truehop", command).wait();
         assert!(
             !exit.stdout.contains("ready"),
             "it started all the same: {exit:#?}"
@@ -68,9 +101,25 @@ impl Truehop {
             .unwrap_or_else(|| panic!("no TCP listener in: {}", self.process.said(Stream::Out)))
     }
 
+    /// The address of the operator's listener, as the summary tells it.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        let said = self.process.said(Stream::Out);
+        let mut lines = said.lines();
+        let admin = lines.find_map(|line| line.strip_prefix("admin:   http://")?.parse().ok());
+        admin.unwrap_or_else(|| panic!("no [admin] listener in: {said}"))
+    }
+
     /// The data directory.
     pub fn data(&self) -> &Path {
         self.home.data()
+    }
+
+    /// Waits until it has heard that it shall end.
+    #[track_caller]
+    pub fn wait_for_stopping(&self) {
+        self.process
+            .wait_for(Stream::Out, "the line `stopping`", |line| line == "stopping");
     }
 
     /// Waits for an access-log line that has all of these fields.
@@ -180,7 +229,10 @@ impl Home {
             .arg("run")
             .arg("--config")
             .arg(self.config());
-        command.arg("--data").arg(self.data());
+        // Without a route to the drop, the option would be an error.
+        if !config.contains("[[route]]") || config.contains("to = \"drop\"") {
+            command.arg("--data").arg(self.data());
+        }
         let mut top = config.lines().take_while(|line| !line.starts_with('['));
         if !top.any(|line| line.starts_with("listen ")) {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -208,8 +260,7 @@ pub fn binary() -> Command {
         path.display()
     );
     let mut command = Command::new(path);
-    // Whoever runs the tests may have set this for other programs.
-    command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command.env("NO_COLOR", "1");
     command
 }
 

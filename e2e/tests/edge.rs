@@ -71,6 +71,20 @@ reply = { status = 308, location = \"https://new.test/\" }
     edge.wait_for_access(&["client=127.0.0.2", "method=GET", "path=/gone", "status=410"]);
 }
 
+#[test]
+fn whoami_tells_and_takes_nothing() {
+    let edge = Truehop::start("[[route]]\npath = \"/whoami\"\nto = \"whoami\"\n");
+    for method in ["PUT", "POST", "DELETE", "PATCH"] {
+        let response = CLIENT.send(edge.address(), &Request::new(method, "/whoami"));
+        assert_eq!(
+            (response.status, response.header("Allow")),
+            (405, Some("GET, HEAD")),
+            "{method}: {response:?}"
+        );
+    }
+    assert_eq!(CLIENT.get(edge.address(), "/whoami").status, 200);
+}
+
 // Static files.
 
 /// An edge that serves a directory under `/static/`, and the directory.

@@ -1,7 +1,8 @@
 //! The edge in front of upstreams of every temper: real ones, and ones that the test plays word by word.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use truehop_e2e::{Gunicorn, Host, Request, Response, Truehop, Upstream, eventually, missing};
 
 const CLIENT: Host = Host::at(127, 0, 0, 2);
@@ -164,7 +165,10 @@ fn a_request_with_two_framings_is_refused_or_loses_one() {
 
 #[test]
 fn a_dead_upstream_is_502() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listening: nobody else can get the port meanwhile.
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let nobody = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
     let edge = proxy(&format!("http://{nobody}"));
     let response = CLIENT.get(edge.address(), "/");
     is_plain_page(&response, 502);

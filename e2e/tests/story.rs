@@ -9,11 +9,11 @@
 //! | a stranger | `127.0.0.2` |
 //! | the proxies, as seen by what is behind them | `127.0.0.10`, `127.0.0.20` |
 
+#![expect(clippy::unwrap_used, reason = "what a test sets up must work")]
+
 use std::net::SocketAddr;
 
-use truehop_e2e::{
-    Gunicorn, Host, Nginx, Request, Response, Truehop, eventually, files_in, free_port, missing,
-};
+use truehop_e2e::{Gunicorn, Host, Nginx, Request, Response, Truehop, eventually, files_in, missing, readme};
 
 const UPLOADER: Host = Host::at(127, 0, 0, 1);
 const STRANGER: Host = Host::at(127, 0, 0, 2);
@@ -71,8 +71,7 @@ fn the_mistake_leaves_the_file_and_is_told_everywhere() {
     if missing(&["nginx"]) {
         return;
     }
-    let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let drop = Truehop::start(&format!(
+    let drop = Truehop::start(
         "
 [client]
 from = \"peer\"
@@ -83,9 +82,10 @@ to = \"whoami\"
 path = \"/\"
 to = \"drop\"
 [admin]
-listen = \"{admin}\"
-"
-    ));
+listen = \"127.0.0.1:0\"
+",
+    );
+    let admin = drop.admin();
     let ready = UPLOADER.get(admin, "/ready");
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &true.into()));
     assert_eq!(
@@ -125,18 +125,68 @@ listen = \"{admin}\"
     assert_eq!(ready["warnings"][0]["code"], "headers-from-untrusted", "{ready}");
 }
 
-// (c) person ── nginx, X-Real-IP ── drop
+// (c) person ── nginx, X-Real-IP ── drop: the README's cure, with its own words
 
-const BY_X_REAL_IP: &str = "from = \"header\"\nheader = \"X-Real-IP\"\ntrusted = [\"127.0.0.10\"]";
+/// The policy as the README has it, with the address of this test's proxy.
+#[track_caller]
+fn policy_of_the_readme() -> String {
+    let words = readme("toml", "[client]");
+    let policy = words.strip_prefix("[client]\n").unwrap();
+    assert!(policy.contains("\"127.0.0.1\""), "{policy}");
+    policy.replace("\"127.0.0.1\"", "\"127.0.0.10\"")
+}
+
+/// nginx as the README sets it up, in front of this test's drop; everything beside the block is nginx's default.
+#[track_caller]
+fn nginx_of_the_readme(drop: &Truehop) -> Nginx {
+    let block = readme("nginx", "location / {");
+    let upstream = "http://127.0.0.1:8080;";
+    assert!(block.contains(upstream), "{block}");
+    let block = block
+        .replace(upstream, &format!("http://{};", drop.address()))
+        .replacen('{', &format!("{{ {FIRST_PROXY}"), 1);
+    Nginx::serving(&block)
+}
 
 #[test]
 fn the_first_cure_a_single_header() {
     if missing(&["nginx"]) {
         return;
     }
-    let drop = drop_with(BY_X_REAL_IP);
-    let nginx = Nginx::start(drop.address(), &format!("{FIRST_PROXY} {SETS_X_REAL_IP}"));
+    let drop = drop_with(&policy_of_the_readme());
+    let nginx = nginx_of_the_readme(&drop);
+    // The link that it checks has the port that people connect to.
     the_story_holds(nginx.address(), &drop);
+}
+
+#[test]
+fn the_first_cure_takes_files_that_nginx_would_refuse_by_itself() {
+    if missing(&["nginx"]) {
+        return;
+    }
+    let drop = drop_with(&policy_of_the_readme());
+    let nginx = nginx_of_the_readme(&drop);
+    let content: Vec<u8> = (0..3 << 20).map(|at| (at / 1000) as u8).collect();
+    let response = UPLOADER.put(nginx.address(), "/large.bin", &content);
+    assert_eq!(response.status, 201, "{response:?}");
+    let link = response.text();
+    let file = link
+        .trim_end()
+        .strip_prefix(&format!("http://{}", nginx.address()));
+    let file = file.unwrap_or_else(|| panic!("not a link to {}: {link:?}", nginx.address()));
+    let response = collect(STRANGER, nginx.address(), file, &[]);
+    assert_eq!(response.status, 200, "{response:?}");
+    assert!(response.body == content, "other bytes than those uploaded");
+    assert_gone(nginx.address(), &drop, file);
+
+    // An upload reaches the drop while it comes, so that nothing but the drop's own limit holds.
+    let mut half = UPLOADER.connect(nginx.address());
+    half.write("PUT /half.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    half.write(vec![7; 500_000]);
+    let incoming = drop.data().join("incoming");
+    eventually("half of the upload at the drop", || {
+        (!files_in(&incoming).is_empty()).then_some(())
+    });
 }
 
 #[test]
@@ -144,12 +194,16 @@ fn the_first_cure_withstands_forged_headers() {
     if missing(&["nginx"]) {
         return;
     }
-    let drop = drop_with(BY_X_REAL_IP);
-    let nginx = Nginx::start(drop.address(), &format!("{FIRST_PROXY} {SETS_X_REAL_IP}"));
+    let drop = drop_with(&policy_of_the_readme());
+    let nginx = nginx_of_the_readme(&drop);
     forgery_changes_nothing(nginx.address(), &drop);
     // Whoever goes around nginx is not trusted, and gains nothing by it.
     forgery_changes_nothing(drop.address(), &drop);
+    // The link that it checks would begin with https otherwise.
+    upload(UPLOADER, nginx.address(), &[("X-Forwarded-Proto", "https")]);
 }
+
+const BY_X_REAL_IP: &str = "from = \"header\"\nheader = \"X-Real-IP\"\ntrusted = [\"127.0.0.10\"]";
 
 // (d) person ── nginx, X-Forwarded-For ── drop
 

@@ -1,7 +1,11 @@
 //! `cargo xtask test`: the binary is built once, and every test runs, those with real peers among them.
+//!
+//! Invariant: the tests run the binary with the features that are shipped. Testing with all features links another one
+//! to the same place, so the first is copied aside before.
 
-use std::env;
+use std::path::PathBuf;
 use std::process::Command;
+use std::{env, fs, io};
 
 use crate::peers::Peers;
 use crate::steps::{Steps, say};
@@ -23,19 +27,29 @@ pub(crate) fn run(filters: &[&str]) -> Result<(), String> {
         return Err(format!("{} must be there in CI", missing.join(", ")));
     }
 
-    // The features that are shipped, whatever the tests turn on.
     if steps.run(
         "build",
         Command::new(cargo()).args(["build", "--package", "truehop-cli"]),
     ) {
+        let binary = set_aside().map_err(|error| format!("the binary cannot be copied: {error}"))?;
         let mut tests = Command::new(cargo());
         tests
             .args(["test", "--workspace", "--all-features", "--no-fail-fast", "--"])
             .args(filters);
-        tests
-            .env("TRUEHOP_BIN", target().join("debug/truehop"))
-            .envs(peers.environment());
+        tests.env("TRUEHOP_BIN", binary).envs(peers.environment());
         steps.run("tests", &mut tests);
     }
     steps.finish()
+}
+
+/// Copies the binary to where nothing links over it. Returns where.
+fn set_aside() -> io::Result<PathBuf> {
+    let directory = target().join("e2e");
+    fs::create_dir_all(&directory)?;
+    let aside = directory.join("truehop");
+    // Renamed over, because an instance of an earlier run may still be running from there.
+    let new = directory.join("truehop.new");
+    fs::copy(target().join("debug/truehop"), &new)?;
+    fs::rename(&new, &aside)?;
+    Ok(aside)
 }
