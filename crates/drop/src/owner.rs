@@ -208,7 +208,10 @@ mod tests {
             .build();
         policy
             .unwrap()
-            .resolve("127.0.0.1:1".parse().unwrap(), &headers[..])
+            .resolve(
+                "127.0.0.1:1".parse::<truehop_tower::truehop::Peer>().unwrap(),
+                &headers[..],
+            )
             .unwrap()
     }
 

@@ -295,7 +295,10 @@ pub(crate) fn direct(ip: &str) -> Resolution {
 pub(crate) fn behind_proxy(ip: &str) -> Resolution {
     let policy = Policy::header("X-Real-IP").trusted(["10.0.0.1"]).build().unwrap();
     policy
-        .resolve("10.0.0.1:1".parse().unwrap(), &[("X-Real-IP", ip)][..])
+        .resolve(
+            "10.0.0.1:1".parse::<truehop_tower::truehop::Peer>().unwrap(),
+            &[("X-Real-IP", ip)][..],
+        )
         .unwrap()
 }
 
@@ -308,6 +311,9 @@ pub(crate) fn stood_in_for() -> Resolution {
         .build()
         .unwrap();
     policy
-        .resolve("10.0.0.1:1".parse().unwrap(), &headers[..])
+        .resolve(
+            "10.0.0.1:1".parse::<truehop_tower::truehop::Peer>().unwrap(),
+            &headers[..],
+        )
         .unwrap()
 }
