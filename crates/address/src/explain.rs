@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::arrival::Arrival;
 use crate::fields::Fields;
 use crate::node::{Hop, NodeFault};
 use crate::notice::FORWARDING_HEADERS;
@@ -16,13 +17,16 @@ const SHOWN: usize = 80;
 
 impl Policy {
     /// Resolves like [`resolve`](Self::resolve) and tells each step of it.
-    pub fn explain<F: Fields + ?Sized>(&self, peer: Peer, fields: &F) -> Explanation {
+    pub fn explain<F: Fields + ?Sized>(&self, arrival: impl Into<Arrival>, fields: &F) -> Explanation {
+        let arrival = arrival.into();
+        let peer = arrival.peer();
         let mut rungs = Rungs {
             peer,
+            named: None,
             reads: self.reads().unwrap_or_default(),
             rungs: Vec::new(),
         };
-        let outcome = self.walk(peer, fields, &mut rungs);
+        let outcome = self.walk(arrival, fields, &mut rungs);
         let ignored = FORWARDING_HEADERS
             .into_iter()
             .filter(|name| Some(*name) != self.reads() && fields.lines(name).next().is_some())
@@ -179,7 +183,17 @@ pub(crate) enum Step<'a> {
     PeerIsAsked,
     PeerIsTrusted,
     PeerIsNotTrusted,
+    /// The policy reads PROXY headers, and nobody looked for one.
+    PrefaceIsUnread,
+    Prefaced(Hop),
+    NotPrefaced,
+    /// The policy asks whom the PROXY header named.
+    NamedIsAsked,
     Nominated,
+    /// A `Forwarded` field whose quotes do not balance.
+    Unbalanced,
+    /// The element of `Forwarded` that another list contradicts.
+    Conflict(&'a [u8]),
     Claimed(&'a [u8], Hop),
     Counted(&'a [u8], usize),
     CountedClient(&'a [u8], Hop, usize),
@@ -193,22 +207,39 @@ pub(crate) enum Step<'a> {
 /// Who listens to the walk: nobody in `resolve`, [`Rungs`] in `explain`.
 pub(crate) trait Trace {
     fn step(&mut self, step: Step<'_>);
+
+    /// Whether it is worth finding out what was not read.
+    fn wants_unread(&self) -> bool;
 }
 
 impl Trace for () {
     #[inline(always)]
     fn step(&mut self, _: Step<'_>) {}
+
+    #[inline(always)]
+    fn wants_unread(&self) -> bool {
+        false
+    }
 }
 
 struct Rungs<'a> {
     peer: Peer,
+    /// Whom the PROXY header named; from there on it stands for the peer.
+    named: Option<Hop>,
     reads: &'a str,
     rungs: Vec<Rung>,
 }
 
 impl Trace for Rungs<'_> {
+    fn wants_unread(&self) -> bool {
+        true
+    }
+
     fn step(&mut self, step: Step<'_>) {
-        let peer = || format!("peer {}", self.peer);
+        let peer = || match self.named {
+            Some(hop) => format!("named {hop}"),
+            None => format!("peer {}", self.peer),
+        };
         let header = self.reads;
         let (subject, verdict, reason) = match step {
             Step::PeerIsAsked => (peer(), Verdict::Client, "the policy asks the socket only".into()),
@@ -221,6 +252,40 @@ impl Trace for Rungs<'_> {
                 peer(),
                 Verdict::Client,
                 "not trusted, so its headers have no effect".into(),
+            ),
+            Step::PrefaceIsUnread => (
+                peer(),
+                Verdict::Refused,
+                "its connection was not looked at for a PROXY header".into(),
+            ),
+            Step::Prefaced(hop) => {
+                let rung = (
+                    peer(),
+                    Verdict::Trusted,
+                    format!("trusted, and its PROXY header names {hop}"),
+                );
+                self.named = Some(hop);
+                rung
+            }
+            Step::NotPrefaced => (
+                peer(),
+                Verdict::Trusted,
+                "names nobody in front of its connection".into(),
+            ),
+            Step::NamedIsAsked => (
+                peer(),
+                Verdict::Client,
+                "the policy asks the PROXY header only".into(),
+            ),
+            Step::Unbalanced => (
+                header.to_owned(),
+                Verdict::Refused,
+                "has a quote that is never closed".into(),
+            ),
+            Step::Conflict(text) => (
+                shown(text),
+                Verdict::Refused,
+                "x-forwarded-for says something else at this place".into(),
             ),
             Step::Nominated => (
                 "Connection".into(),
@@ -254,6 +319,9 @@ impl Trace for Rungs<'_> {
             Step::Refused(text, NodeFault::Unidentified) => {
                 (shown(text), Verdict::Refused, "hides the address".into())
             }
+            Step::Refused(text, NodeFault::NoFor) => {
+                (shown(text), Verdict::Refused, "does not say for whom".into())
+            }
             Step::Unread(b"", false) => return,
             Step::Unread(text, more) => {
                 let dots = if more { ", and lines before it" } else { "" };
@@ -286,7 +354,7 @@ mod tests {
     use super::*;
 
     fn explain(policy: &Policy, headers: &[(&str, &str)]) -> Explanation {
-        policy.explain("10.0.0.1:40000".parse().unwrap(), headers)
+        policy.explain("10.0.0.1:40000".parse::<Peer>().unwrap(), headers)
     }
 
     #[test]

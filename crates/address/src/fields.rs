@@ -84,8 +84,14 @@ pub(crate) fn trim_ows(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The elements of a comma-separated list over all lines of one field, from the right; empty ones never appear
-/// (RFC 9110 section 5.6.1.2). What stands left of the last element taken has not been looked at.
+/// The elements of a list over all lines of one field, from the right; empty ones never appear (RFC 9110 section
+/// 5.6.1.2). What stands left of the last element taken does not matter.
+pub(crate) trait Elements<'a>: Iterator<Item = &'a [u8]> {
+    /// What is left of the last element taken on its own line, and whether lines stand before that one.
+    fn unread(self) -> (&'a [u8], bool);
+}
+
+/// Elements between commas, whatever else they hold. What stands left of the last one taken has not been looked at.
 #[derive(Debug)]
 pub(crate) struct FromRight<'a, I> {
     lines: I,
@@ -96,9 +102,10 @@ impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> FromRight<'a, I> {
     pub(crate) fn new(lines: I) -> Self {
         Self { lines, line: None }
     }
+}
 
-    /// What is left of the last element taken on its own line, and whether lines stand before that one.
-    pub(crate) fn unread(self) -> (&'a [u8], bool) {
+impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> Elements<'a> for FromRight<'a, I> {
+    fn unread(self) -> (&'a [u8], bool) {
         let mut lines = self.lines;
         (self.line.unwrap_or_default(), lines.next_back().is_some())
     }

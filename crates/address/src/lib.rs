@@ -37,22 +37,29 @@
 
 #![forbid(unsafe_code)]
 
+mod arrival;
 mod explain;
 mod fields;
+mod forwarded;
 mod network;
 mod node;
 mod notice;
+mod origin;
 mod peer;
 mod policy;
+pub mod proxy_protocol;
 mod resolve;
 
+pub use arrival::Arrival;
 pub use explain::{Explanation, Rung, Verdict};
 pub use fields::Fields;
 pub use network::{Network, ParseNetworkError};
 pub use node::Hop;
 pub use notice::{Detector, FORWARDING_HEADERS, Suspicion};
+pub use origin::{Origin, Scheme};
 pub use peer::{ParsePeerError, Peer};
 pub use policy::{
-    BadPolicy, Format, Method, OnAllTrusted, OnDuplicate, OnZone, Otherwise, Policy, PolicyConfig, Trusted,
+    BadPolicy, CrossCheck, Format, Method, OnAllTrusted, OnDuplicate, OnUntrusted, OnZone, OriginPart,
+    Otherwise, Policy, PolicyConfig, Trusted,
 };
 pub use resolve::{Client, Resolution, Unresolved};

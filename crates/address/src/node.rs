@@ -51,6 +51,8 @@ pub(crate) enum NodeFault {
     Malformed,
     /// `unknown` or `_obfuscated` (RFC 7239 sections 6.2 and 6.3): the proxy hides the address.
     Unidentified,
+    /// An element of `Forwarded` without `for`: the proxy did not disclose the address.
+    NoFor,
 }
 
 /// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`, without surrounding blanks.
@@ -94,6 +96,42 @@ pub(crate) fn parse_unbracketed(text: &[u8]) -> Result<Hop, NodeFault> {
     specified(ip, Some(port))
 }
 
+/// Reads a node of RFC 7239 section 6: `192.0.2.1`, `[2001:db8::1]`, `unknown` or `_hidden`, each perhaps with a port,
+/// which may be obfuscated too. IPv6 never stands without its brackets.
+pub(crate) fn parse_rfc7239(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
+    let text = str::from_utf8(text).map_err(|_| NodeFault::Malformed)?;
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (_, after) = rest.split_once(']').ok_or(NodeFault::Malformed)?;
+            let name = &text[..text.len() - after.len()];
+            (
+                name,
+                if after.is_empty() {
+                    None
+                } else {
+                    Some(after.strip_prefix(':').ok_or(NodeFault::Malformed)?)
+                },
+            )
+        }
+        None => match text.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = match port {
+        Some(hidden) if hidden.starts_with('_') => None,
+        Some(digits) => Some(parse_port(digits).ok_or(NodeFault::Malformed)?),
+        None => None,
+    };
+    if name.eq_ignore_ascii_case("unknown") || name.starts_with('_') {
+        return Err(NodeFault::Unidentified);
+    }
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(inside) => specified(parse_v6(inside, zone), port),
+        None => specified(parse_v4(name), port),
+    }
+}
+
 fn specified(ip: Option<IpAddr>, port: Option<u16>) -> Result<Hop, NodeFault> {
     match ip.map(|ip| Hop::new(ip, port)) {
         Some(hop) if !hop.ip.is_unspecified() => Ok(hop),
@@ -116,7 +154,7 @@ fn parse_v6(text: &str, zone: OnZone) -> Option<IpAddr> {
 }
 
 /// A decimal port without sign or leading zero.
-fn parse_port(text: &str) -> Option<u16> {
+pub(crate) fn parse_port(text: &str) -> Option<u16> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
 }

@@ -52,7 +52,7 @@ impl Detector {
         resolution: &Resolution,
         fields: &F,
     ) -> Option<Suspicion> {
-        if resolution.depth() > 0 || resolution.peer_is_trusted() {
+        if resolution.is_claimed() || resolution.peer_is_trusted() {
             return None;
         }
         let proxy = resolution.peer().ip()?;

@@ -2,35 +2,48 @@
 //!
 //! The walk, in order; the first rule that applies ends it:
 //!
-//! 1. `from = "peer"`: the client is the peer.
-//! 2. A peer that is not trusted is the client; its headers have no effect at all.
-//! 3. `Connection` names the policy's header (RFC 9110 section 7.6.1): some hop may have removed it, so whatever is
+//! 1. A PROXY header in front of the connection, when the policy has that step: whom it names stands for the peer in
+//!    all that follows. It must have been looked for ([`Preface`](crate::proxy_protocol::Preface)).
+//! 2. `from = "peer"`: the client is the peer.
+//! 3. A peer that is not trusted is the client; its headers have no effect at all.
+//! 4. `Connection` names the policy's header (RFC 9110 section 7.6.1): some hop may have removed it, so whatever is
 //!    there is not the proxy's word. An error.
-//! 4. `from = "header"`: exactly one line, one address.
-//! 5. `from = "x-forwarded-for"`: all lines are one list. With `hops` the client is the Nth entry from the right.
-//!    Without, the walk goes left over trusted entries; the first one that is not trusted is the client.
+//! 5. `from = "header"`: exactly one line, one address.
+//! 6. `from = "x-forwarded-for"` or `"forwarded"`: all lines are one list. With `hops` the client is the Nth entry from
+//!    the right. Without, the walk goes left over trusted entries; the first one that is not trusted is the client.
 //!
 //! Invariant: what stands left of the client is never looked at, so it cannot change the answer; and nothing is
-//! allocated. (Only `max_hops` counts further, to the number it names.)
+//! allocated. (`max_hops` counts further, to the number it names, and all quotes of a `Forwarded` field must balance.)
 
 use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::arrival::Arrival;
 use crate::explain::{Step, Trace};
-use crate::fields::{Fields, FromRight, trim_ows};
+use crate::fields::{Elements, Fields, FromRight, trim_ows};
+use crate::forwarded;
 use crate::node::{self, Hop, NodeFault};
 use crate::peer::Peer;
-use crate::policy::{Format, OnAllTrusted, OnDuplicate, Otherwise, Policy, Source, Walk, X_FORWARDED_FOR};
+use crate::policy::{
+    CrossCheck, Format, List, OnAllTrusted, OnDuplicate, Otherwise, Policy, Source, Walk, X_FORWARDED_FOR,
+};
 
 impl Policy {
-    /// Finds the client of a request that came from `peer` with these header fields.
+    /// Finds the client of a request with these header fields.
+    ///
+    /// `arrival` is the [`Peer`], or what a [`Preface`](crate::proxy_protocol::Preface) made of the connection's start
+    /// when the policy reads PROXY headers.
     ///
     /// # Errors
     ///
     /// [`Unresolved`] when the policy does not give an answer: the request has no client, and no guess is made.
-    pub fn resolve<F: Fields + ?Sized>(&self, peer: Peer, fields: &F) -> Result<Resolution, Unresolved> {
-        self.walk(peer, fields, &mut ())
+    pub fn resolve<F: Fields + ?Sized>(
+        &self,
+        arrival: impl Into<Arrival>,
+        fields: &F,
+    ) -> Result<Resolution, Unresolved> {
+        self.walk(arrival.into(), fields, &mut ())
     }
 
     /// The hops that led to `resolution`, nearest first, the client last: the verified part of the chain, without the
@@ -42,81 +55,114 @@ impl Policy {
         resolution: &Resolution,
         fields: &'a F,
     ) -> impl Iterator<Item = Option<Hop>> + 'a {
-        let single = match self.source {
-            Source::Header { .. } if resolution.depth > 0 => Some(Some(resolution.client.0)),
-            _ => None,
-        };
-        let depth = if matches!(self.source, Source::XForwardedFor { .. }) {
-            resolution.depth
-        } else {
-            0
-        };
-        let list = FromRight::new(fields.lines(X_FORWARDED_FOR));
-        single.into_iter().chain(
-            list.take(depth)
-                .map(|entry| node::parse(entry, self.on_zone).ok()),
-        )
+        let depth = |wanted: bool| if wanted { resolution.depth } else { 0 };
+        let (mut single, mut plain, mut forwarded) = (None, 0, 0);
+        match self.source {
+            Source::Peer => {}
+            Source::Header { .. } => single = (resolution.depth > 0).then_some(Some(resolution.client.0)),
+            Source::List {
+                list: List::XForwardedFor,
+                ..
+            } => plain = depth(true),
+            Source::List {
+                list: List::Forwarded { .. },
+                ..
+            } => forwarded = depth(true),
+        }
+        let zone = self.on_zone;
+        let plain = FromRight::new(fields.lines(X_FORWARDED_FOR)).take(plain);
+        let forwarded = forwarded::FromRight::new(fields.lines(forwarded::FORWARDED)).take(forwarded);
+        let named = resolution.named.map(Some);
+        named
+            .into_iter()
+            .chain(single)
+            .chain(plain.map(move |entry| node::parse(entry, zone).ok()))
+            .chain(forwarded.map(move |element| forwarded::parse(element, zone).ok()))
     }
 
     pub(crate) fn walk<F: Fields + ?Sized>(
         &self,
-        peer: Peer,
+        arrival: Arrival,
         fields: &F,
         trace: &mut impl Trace,
     ) -> Result<Resolution, Unresolved> {
-        if matches!(self.source, Source::Peer) {
-            trace.step(Step::PeerIsAsked);
-            return self.peer_is_client(peer, None);
+        let peer = arrival.peer();
+        let mut at = Standing {
+            peer,
+            named: None,
+            trusted: false,
+        };
+        if let Some(step) = &self.proxy_protocol {
+            if !arrival.was_read() {
+                trace.step(Step::PrefaceIsUnread);
+                return Err(Unresolved::BadProxyHeader);
+            }
+            at.named = arrival.claim();
+            at.trusted = step.trust.believes(peer);
+            trace.step(match at.named {
+                Some(hop) => Step::Prefaced(hop),
+                None => Step::NotPrefaced,
+            });
         }
-        if !self.trust.believes(peer) {
+        if self.source == Source::Peer {
+            trace.step(if at.named.is_some() {
+                Step::NamedIsAsked
+            } else {
+                Step::PeerIsAsked
+            });
+            return at.is_client(None);
+        }
+        let nearest = at
+            .named
+            .map_or(peer, |hop| Peer::from(std::net::SocketAddr::new(hop.ip(), 0)));
+        if !self.trust.believes(nearest) {
             trace.step(Step::PeerIsNotTrusted);
-            return self.peer_is_client(peer, None);
+            return at.is_client(None);
         }
+        at.trusted = true;
         trace.step(Step::PeerIsTrusted);
         let answer = match &self.source {
-            Source::Peer => return self.peer_is_client(peer, None),
+            Source::Peer => return at.is_client(None),
             Source::Header {
                 name,
                 format,
                 on_duplicate,
             } => {
-                self.not_nominated(name, fields, trace)?;
+                not_nominated(name, fields, trace)?;
                 self.single(fields.lines(name), *format, *on_duplicate, trace)
             }
-            Source::XForwardedFor { walk, max_hops } => {
-                self.not_nominated(X_FORWARDED_FOR, fields, trace)?;
-                let list = || FromRight::new(fields.lines(X_FORWARDED_FOR));
-                match max_hops {
-                    Some(max) if list().nth(*max).is_some() => Err(Unresolved::TooManyHops),
-                    _ => self.list(list(), *walk, trace),
+            Source::List { list, walk, max_hops } => {
+                not_nominated(list.name(), fields, trace)?;
+                match list {
+                    List::XForwardedFor => {
+                        let entries = || FromRight::new(fields.lines(X_FORWARDED_FOR));
+                        self.list(entries, node::parse, *walk, *max_hops, trace)
+                    }
+                    List::Forwarded { cross_check } => {
+                        let lines = || fields.lines(forwarded::FORWARDED);
+                        match lines().all(forwarded::is_balanced) {
+                            true => {
+                                let elements = || forwarded::FromRight::new(lines());
+                                self.list(elements, forwarded::parse, *walk, *max_hops, trace)
+                                    .and_then(|answer| self.agree(answer, *cross_check, fields, trace))
+                            }
+                            false => {
+                                trace.step(Step::Unbalanced);
+                                Err(Unresolved::Malformed)
+                            }
+                        }
+                    }
                 }
             }
         };
         match answer {
-            Ok(Answer::Hop(hop, depth)) => Ok(Resolution {
-                client: Client(hop),
-                peer,
-                peer_is_trusted: true,
-                depth,
-                instead_of: None,
-            }),
-            Ok(Answer::Peer(reason)) => self.peer_is_client(peer, Some(reason)),
+            Ok(Answer::Hop(hop, depth)) => Ok(at.resolution(hop, depth, None)),
+            Ok(Answer::Peer(reason)) => at.is_client(Some(reason)),
             Err(reason) => match self.otherwise(reason) {
                 Otherwise::Reject => Err(reason),
-                Otherwise::Peer => self.peer_is_client(peer, Some(reason)),
+                Otherwise::Peer => at.is_client(Some(reason)),
             },
         }
-    }
-
-    fn peer_is_client(&self, peer: Peer, instead_of: Option<Unresolved>) -> Result<Resolution, Unresolved> {
-        let ip = peer.ip().ok_or(Unresolved::NoAddress)?;
-        Ok(Resolution {
-            client: Client(Hop::new(ip, None)),
-            peer,
-            peer_is_trusted: self.trusts(peer),
-            depth: 0,
-            instead_of,
-        })
     }
 
     fn otherwise(&self, reason: Unresolved) -> Otherwise {
@@ -125,30 +171,13 @@ impl Policy {
             (Unresolved::Malformed, _) => self.on_malformed,
             (
                 Unresolved::TooFewHops,
-                Source::XForwardedFor {
+                Source::List {
                     walk: Walk::Count { on_too_few, .. },
                     ..
                 },
             ) => *on_too_few,
             _ => Otherwise::Reject,
         }
-    }
-
-    fn not_nominated<F: Fields + ?Sized>(
-        &self,
-        name: &str,
-        fields: &F,
-        trace: &mut impl Trace,
-    ) -> Result<(), Unresolved> {
-        let nominated = fields.lines("connection").any(|line| {
-            line.split(|&b| b == b',')
-                .any(|option| trim_ows(option).eq_ignore_ascii_case(name.as_bytes()))
-        });
-        if nominated {
-            trace.step(Step::Nominated);
-            return Err(Unresolved::HopByHop);
-        }
-        Ok(())
     }
 
     fn single<'a>(
@@ -178,12 +207,18 @@ impl Policy {
         }
     }
 
-    fn list<'a, I: DoubleEndedIterator<Item = &'a [u8]>>(
+    fn list<'a, E: Elements<'a>>(
         &self,
-        mut entries: FromRight<'a, I>,
+        entries: impl Fn() -> E,
+        parse: impl Fn(&[u8], crate::policy::OnZone) -> Result<Hop, NodeFault>,
         walk: Walk,
+        max_hops: Option<usize>,
         trace: &mut impl Trace,
     ) -> Result<Answer, Unresolved> {
+        if max_hops.is_some_and(|max| entries().nth(max).is_some()) {
+            return Err(Unresolved::TooManyHops);
+        }
+        let mut entries = entries();
         let mut depth = 0;
         let mut leftmost = None;
         while let Some(entry) = entries.next() {
@@ -195,15 +230,17 @@ impl Policy {
                 trace.step(Step::Counted(entry, depth));
                 continue;
             }
-            let hop = node::parse(entry, self.on_zone).map_err(|fault| refused(entry, fault, trace))?;
+            let hop = parse(entry, self.on_zone).map_err(|fault| refused(entry, fault, trace))?;
             let passes = matches!(walk, Walk::Trust { .. }) && self.trust.networks.contains(hop.ip());
             if !passes {
                 trace.step(match walk {
                     Walk::Count { .. } => Step::CountedClient(entry, hop, depth),
                     Walk::Trust { .. } => Step::NotTrusted(entry, hop),
                 });
-                let (rest, more) = entries.unread();
-                trace.step(Step::Unread(rest, more));
+                if trace.wants_unread() {
+                    let (rest, more) = entries.unread();
+                    trace.step(Step::Unread(rest, more));
+                }
                 return Ok(Answer::Hop(hop, depth));
             }
             trace.step(Step::Trusted(entry));
@@ -227,6 +264,51 @@ impl Policy {
             (Walk::Trust { .. }, _) => Err(Unresolved::AllTrusted),
         }
     }
+
+    /// Compares what was walked of `Forwarded` with as many entries of the other list, if that is there at all.
+    fn agree<F: Fields + ?Sized>(
+        &self,
+        answer: Answer,
+        cross_check: Option<CrossCheck>,
+        fields: &F,
+        trace: &mut impl Trace,
+    ) -> Result<Answer, Unresolved> {
+        let (Some(CrossCheck::XForwardedFor), Answer::Hop(_, depth)) = (cross_check, &answer) else {
+            return Ok(answer);
+        };
+        let mut entries = FromRight::new(fields.lines(X_FORWARDED_FOR)).peekable();
+        if entries.peek().is_none() {
+            return Ok(answer);
+        }
+        let address = |parsed: Result<Hop, NodeFault>| parsed.ok().map(|hop| hop.ip());
+        let elements = forwarded::FromRight::new(fields.lines(forwarded::FORWARDED)).take(*depth);
+        for element in elements {
+            let other = entries
+                .next()
+                .map(|entry| address(node::parse(entry, self.on_zone)));
+            if other != Some(address(forwarded::parse(element, self.on_zone))) {
+                trace.step(Step::Conflict(element));
+                return Err(Unresolved::Conflict);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn not_nominated<F: Fields + ?Sized>(
+    name: &str,
+    fields: &F,
+    trace: &mut impl Trace,
+) -> Result<(), Unresolved> {
+    let nominated = fields.lines("connection").any(|line| {
+        line.split(|&b| b == b',')
+            .any(|option| trim_ows(option).eq_ignore_ascii_case(name.as_bytes()))
+    });
+    if nominated {
+        trace.step(Step::Nominated);
+        return Err(Unresolved::HopByHop);
+    }
+    Ok(())
 }
 
 fn refused(entry: &[u8], fault: NodeFault, trace: &mut impl Trace) -> Unresolved {
@@ -234,6 +316,7 @@ fn refused(entry: &[u8], fault: NodeFault, trace: &mut impl Trace) -> Unresolved
     match fault {
         NodeFault::Malformed => Unresolved::Malformed,
         NodeFault::Unidentified => Unresolved::Unidentified,
+        NodeFault::NoFor => Unresolved::NoFor,
     }
 }
 
@@ -242,6 +325,38 @@ enum Answer {
     Hop(Hop, usize),
     /// The policy says that the peer stands in, and why.
     Peer(Unresolved),
+}
+
+/// What is known of a connection before its headers are read.
+struct Standing {
+    peer: Peer,
+    /// Whom the PROXY header named.
+    named: Option<Hop>,
+    /// Whether anything that the peer claims is believed.
+    trusted: bool,
+}
+
+impl Standing {
+    fn resolution(&self, client: Hop, depth: usize, instead_of: Option<Unresolved>) -> Resolution {
+        Resolution {
+            client: Client(client),
+            peer: self.peer,
+            named: self.named,
+            peer_is_trusted: self.trusted,
+            depth,
+            instead_of,
+        }
+    }
+
+    /// Whom the PROXY header named is the client, or the peer itself.
+    fn is_client(&self, instead_of: Option<Unresolved>) -> Result<Resolution, Unresolved> {
+        let client = match (self.named, self.peer.ip()) {
+            (Some(named), _) => named,
+            (None, Some(ip)) => Hop::new(ip, None),
+            (None, None) => return Err(Unresolved::NoAddress),
+        };
+        Ok(self.resolution(client, 0, instead_of))
+    }
 }
 
 /// The address that a policy resolved; the only one that decisions may use. Only a resolution makes one.
@@ -271,6 +386,7 @@ impl fmt::Display for Client {
 pub struct Resolution {
     client: Client,
     peer: Peer,
+    named: Option<Hop>,
     peer_is_trusted: bool,
     depth: usize,
     instead_of: Option<Unresolved>,
@@ -292,9 +408,19 @@ impl Resolution {
         self.peer_is_trusted
     }
 
-    /// How many entries from the right the client stood in the policy's header; 0 when the peer is the client.
+    /// How many entries from the right the client stood in the policy's header; 0 when no header led to it.
     pub fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// Whom the PROXY header in front of the connection named.
+    pub fn named_by_proxy_protocol(&self) -> Option<Hop> {
+        self.named
+    }
+
+    /// Whether anybody's claim led to the client: then the peer is a proxy, and not the client itself.
+    pub fn is_claimed(&self) -> bool {
+        self.depth > 0 || self.named.is_some()
     }
 
     /// Why the peer stands in for a client that the policy could not find (`on_missing = "peer"` and its kin). Such a
@@ -324,13 +450,21 @@ pub enum Unresolved {
     AllTrusted,
     /// The walk reached `unknown` or an obfuscated identifier.
     Unidentified,
+    /// An element of `Forwarded` that had to be read does not say for whom the request was forwarded.
+    NoFor,
+    /// Two lists that must tell the same story do not.
+    Conflict,
     /// `Connection` names the policy's header, so a hop may have removed it.
     HopByHop,
+    /// The PROXY header that the policy requires is missing or wrong.
+    BadProxyHeader,
+    /// The policy refuses connections from peers whose PROXY header it does not believe.
+    UntrustedPeer,
 }
 
 impl Unresolved {
     /// Every reason, for metrics that must exist before they first count.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::NoAddress,
         Self::MissingHeader,
         Self::Malformed,
@@ -339,7 +473,11 @@ impl Unresolved {
         Self::TooManyHops,
         Self::AllTrusted,
         Self::Unidentified,
+        Self::NoFor,
+        Self::Conflict,
         Self::HopByHop,
+        Self::BadProxyHeader,
+        Self::UntrustedPeer,
     ];
 
     /// The reason's code; part of the interface.
@@ -353,7 +491,11 @@ impl Unresolved {
             Self::TooManyHops => "too-many-hops",
             Self::AllTrusted => "all-trusted",
             Self::Unidentified => "unidentified",
+            Self::NoFor => "no-for",
+            Self::Conflict => "conflict",
             Self::HopByHop => "hop-by-hop",
+            Self::BadProxyHeader => "bad-proxy-header",
+            Self::UntrustedPeer => "untrusted-peer",
         }
     }
 }
@@ -369,7 +511,11 @@ impl fmt::Display for Unresolved {
             Self::TooManyHops => "the list has more entries than the policy's max_hops",
             Self::AllTrusted => "every entry of the list is a trusted proxy",
             Self::Unidentified => "a proxy hid the address",
+            Self::NoFor => "an element of Forwarded that had to be read has no for",
+            Self::Conflict => "Forwarded and X-Forwarded-For tell different stories",
             Self::HopByHop => "Connection names the header that the policy reads",
+            Self::BadProxyHeader => "the PROXY header is missing or wrong",
+            Self::UntrustedPeer => "the peer is not one whose PROXY header is believed",
         })
     }
 }

@@ -6,8 +6,9 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{Policy, Source, Trust, Walk};
+use super::{List, OriginParts, Policy, ProxyProtocol, Source, Trust, Walk};
 use crate::network::{Network, Networks};
+use crate::proxy_protocol::Versions;
 
 /// Where the client's address comes from: the key `from`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,6 +25,10 @@ pub enum Method {
     Header,
     /// The list in `X-Forwarded-For`.
     XForwardedFor,
+    /// The list in `Forwarded` (RFC 7239).
+    Forwarded,
+    /// The PROXY header in front of the connection's bytes.
+    ProxyProtocol,
 }
 
 impl Method {
@@ -32,6 +37,8 @@ impl Method {
             Self::Peer => "peer",
             Self::Header => "header",
             Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::ProxyProtocol => "proxy-protocol",
         }
     }
 }
@@ -109,6 +116,50 @@ pub enum Format {
     IpPortUnbracketed,
 }
 
+/// What happens to a peer from which no PROXY header is believed: the key `on_untrusted`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
+pub enum OnUntrusted {
+    /// Its connections are closed.
+    #[default]
+    Reject,
+    /// It must speak without the header, and is the client itself.
+    Plain,
+}
+
+/// A second list that must tell the same story: the key `cross_check`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
+#[non_exhaustive]
+pub enum CrossCheck {
+    /// `X-Forwarded-For`, when it is there, must name the same addresses as far as `Forwarded` is walked.
+    XForwardedFor,
+}
+
+/// A claim about what the client asked for: an entry of the key `origin`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
+pub enum OriginPart {
+    /// `http` or `https`: `X-Forwarded-Proto`, or `proto` of `Forwarded`.
+    Proto,
+    /// The host: `X-Forwarded-Host`, or `host` of `Forwarded`.
+    Host,
+    /// The port: `X-Forwarded-Port`.
+    Port,
+}
+
 /// Whose claims are believed: the key `trusted`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Trusted {
@@ -136,7 +187,11 @@ pub struct PolicyConfig {
     on_all_trusted: Option<OnAllTrusted>,
     on_duplicate: Option<OnDuplicate>,
     on_zone: Option<OnZone>,
+    on_untrusted: Option<OnUntrusted>,
+    versions: Option<Vec<i64>>,
     format: Option<Format>,
+    cross_check: Option<CrossCheck>,
+    origin: Option<Vec<OriginPart>>,
 }
 
 impl From<Method> for PolicyConfig {
@@ -153,7 +208,11 @@ impl From<Method> for PolicyConfig {
             on_all_trusted: None,
             on_duplicate: None,
             on_zone: None,
+            on_untrusted: None,
+            versions: None,
             format: None,
+            cross_check: None,
+            origin: None,
         }
     }
 }
@@ -231,6 +290,30 @@ impl PolicyConfig {
         self
     }
 
+    /// What happens to a peer from which no PROXY header is believed.
+    pub fn on_untrusted(mut self, choice: OnUntrusted) -> Self {
+        self.on_untrusted = Some(choice);
+        self
+    }
+
+    /// The versions of the PROXY protocol that are read: 1, 2, or both.
+    pub fn versions(mut self, versions: impl IntoIterator<Item = u8>) -> Self {
+        self.versions = Some(versions.into_iter().map(i64::from).collect());
+        self
+    }
+
+    /// Demands that a second list tells the same story.
+    pub fn cross_check(mut self, other: CrossCheck) -> Self {
+        self.cross_check = Some(other);
+        self
+    }
+
+    /// Believes claims about what the client asked for; see [`Policy::origin`].
+    pub fn origin(mut self, parts: impl IntoIterator<Item = OriginPart>) -> Self {
+        self.origin = Some(parts.into_iter().collect());
+        self
+    }
+
     /// Checks the words and makes the policy.
     ///
     /// # Errors
@@ -240,32 +323,32 @@ impl PolicyConfig {
         self.refuse_foreign_keys()?;
         let source = match self.from {
             Method::Peer => return Ok(Policy::peer()),
+            Method::ProxyProtocol => {
+                let step = ProxyProtocol {
+                    trust: self.trust()?,
+                    versions: self.read_versions()?,
+                    on_untrusted: self.on_untrusted.unwrap_or_default(),
+                };
+                return Ok(Policy {
+                    proxy_protocol: Some(step),
+                    ..Policy::peer()
+                });
+            }
             Method::Header => Source::Header {
                 name: self.header_name()?,
                 format: self.format,
                 on_duplicate: self.on_duplicate.unwrap_or_default(),
             },
-            Method::XForwardedFor => {
-                let walk = match self.hops {
-                    Some(_) => Walk::Count {
-                        hops: at_least_one("hops", self.hops)?.unwrap_or(1),
-                        on_too_few: self.on_too_few.unwrap_or_default(),
-                    },
-                    None => Walk::Trust {
-                        on_all_trusted: self.on_all_trusted.unwrap_or_default(),
-                    },
-                };
-                Source::XForwardedFor {
-                    walk,
-                    max_hops: at_least_one("max_hops", self.max_hops)?,
-                }
-            }
+            Method::XForwardedFor => self.list(List::XForwardedFor)?,
+            Method::Forwarded => self.list(List::Forwarded {
+                cross_check: self.cross_check,
+            })?,
         };
         let trust = self.trust()?;
         if trust.any
             && matches!(
                 source,
-                Source::XForwardedFor {
+                Source::List {
                     walk: Walk::Trust { .. },
                     ..
                 }
@@ -278,95 +361,168 @@ impl PolicyConfig {
             ));
         }
         Ok(Policy {
+            proxy_protocol: None,
             source,
             trust,
             on_missing: self.on_missing.unwrap_or_default(),
             on_malformed: self.on_malformed.unwrap_or_default(),
             on_zone: self.on_zone.unwrap_or_default(),
+            origin: self.origin_parts()?,
         })
     }
 
+    /// Makes one policy of steps in order: a step `from = "proxy-protocol"`, then one that reads a header. One step
+    /// alone is that step.
+    ///
+    /// # Errors
+    ///
+    /// [`BadPolicy`], whose `step` says in which of them.
+    pub fn build_steps(steps: impl IntoIterator<Item = Self>) -> Result<Policy, BadPolicy> {
+        let mut policy: Option<Policy> = None;
+        for (index, config) in steps.into_iter().enumerate() {
+            let from = config.from;
+            let in_step = |error: BadPolicy| BadPolicy {
+                step: Some(index),
+                ..error
+            };
+            let step = config.build().map_err(in_step)?;
+            policy = Some(match policy {
+                None => step,
+                Some(Policy {
+                    proxy_protocol: Some(first),
+                    source: Source::Peer,
+                    ..
+                }) if matches!(from, Method::Header | Method::XForwardedFor | Method::Forwarded) => Policy {
+                    proxy_protocol: Some(first),
+                    ..step
+                },
+                Some(_) => {
+                    return Err(in_step(BadPolicy::new(
+                        "from",
+                        format!(
+                            "from = \"{}\" cannot be step {} of a policy",
+                            from.word(),
+                            index + 1
+                        ),
+                        "steps are from = \"proxy-protocol\" and then one that reads a header".into(),
+                    )));
+                }
+            });
+        }
+        policy.ok_or_else(|| {
+            BadPolicy::new(
+                "from",
+                "a policy without steps says nothing".into(),
+                "write from = \"peer\"".into(),
+            )
+        })
+    }
+
+    fn list(&self, list: List) -> Result<Source, BadPolicy> {
+        let walk = match at_least_one("hops", self.hops)? {
+            Some(hops) => Walk::Count {
+                hops,
+                on_too_few: self.on_too_few.unwrap_or_default(),
+            },
+            None => Walk::Trust {
+                on_all_trusted: self.on_all_trusted.unwrap_or_default(),
+            },
+        };
+        Ok(Source::List {
+            list,
+            walk,
+            max_hops: at_least_one("max_hops", self.max_hops)?,
+        })
+    }
+
+    fn read_versions(&self) -> Result<Versions, BadPolicy> {
+        let Some(numbers) = &self.versions else {
+            return Ok(Versions::BOTH);
+        };
+        let bad = |problem| {
+            BadPolicy::new(
+                "versions",
+                problem,
+                "write versions = [1, 2], or one of them".into(),
+            )
+        };
+        if let Some(unknown) = numbers.iter().find(|number| !matches!(number, 1 | 2)) {
+            return Err(bad(format!(
+                "there is no version {unknown} of the PROXY protocol"
+            )));
+        }
+        match (numbers.contains(&1), numbers.contains(&2)) {
+            (false, false) => Err(bad("no version of the PROXY protocol is allowed".into())),
+            (v1, v2) => Ok(Versions { v1, v2 }),
+        }
+    }
+
+    fn origin_parts(&self) -> Result<OriginParts, BadPolicy> {
+        let parts = self.origin.as_deref().unwrap_or_default();
+        let origin = OriginParts {
+            proto: parts.contains(&OriginPart::Proto),
+            host: parts.contains(&OriginPart::Host),
+            port: parts.contains(&OriginPart::Port),
+        };
+        if origin.port && self.from == Method::Forwarded {
+            return Err(BadPolicy::new(
+                "origin",
+                "Forwarded has no parameter for the port".into(),
+                "remove \"port\": it is part of host".into(),
+            ));
+        }
+        Ok(origin)
+    }
+
     fn refuse_foreign_keys(&self) -> Result<(), BadPolicy> {
-        use Method::{Header, Peer, XForwardedFor};
-        let from = self.from;
-        let counted = from == XForwardedFor && self.hops.is_some();
-        let walked = from == XForwardedFor && self.hops.is_none();
+        let in_list = matches!(self.from, Method::XForwardedFor | Method::Forwarded);
+        let in_header = in_list || self.from == Method::Header;
+        let in_proxy = self.from == Method::ProxyProtocol;
+        let single = (self.from == Method::Header, "it belongs to from = \"header\"");
+        let list = (in_list, "it belongs to a list of hops");
+        let counted = (in_list && self.hops.is_some(), "it belongs beside hops");
+        let walked = (
+            in_list && self.hops.is_none(),
+            "it belongs to a list walked without hops",
+        );
+        let header = (in_header, "it belongs to a policy that reads a header");
+        let proxy = (in_proxy, "it belongs to from = \"proxy-protocol\"");
         let foreign = [
+            ("header", self.header.is_some(), single),
+            ("format", self.format.is_some(), single),
+            ("on_duplicate", self.on_duplicate.is_some(), single),
+            ("hops", self.hops.is_some(), list),
+            ("max_hops", self.max_hops.is_some(), list),
+            ("on_too_few", self.on_too_few.is_some(), counted),
+            ("on_all_trusted", self.on_all_trusted.is_some(), walked),
+            ("on_missing", self.on_missing.is_some(), header),
+            ("on_malformed", self.on_malformed.is_some(), header),
+            ("on_zone", self.on_zone.is_some(), header),
+            ("origin", self.origin.is_some(), header),
+            ("versions", self.versions.is_some(), proxy),
+            ("on_untrusted", self.on_untrusted.is_some(), proxy),
             (
-                "header",
-                self.header.is_some(),
-                from == Header,
-                "it belongs to from = \"header\"",
-            ),
-            (
-                "format",
-                self.format.is_some(),
-                from == Header,
-                "it belongs to from = \"header\"",
-            ),
-            (
-                "on_duplicate",
-                self.on_duplicate.is_some(),
-                from == Header,
-                "it belongs to from = \"header\"",
-            ),
-            (
-                "hops",
-                self.hops.is_some(),
-                from == XForwardedFor,
-                "it belongs to a list of hops",
-            ),
-            (
-                "max_hops",
-                self.max_hops.is_some(),
-                from == XForwardedFor,
-                "it belongs to a list of hops",
-            ),
-            (
-                "on_too_few",
-                self.on_too_few.is_some(),
-                counted,
-                "it belongs beside hops",
-            ),
-            (
-                "on_all_trusted",
-                self.on_all_trusted.is_some(),
-                walked,
-                "it belongs to a list walked without hops",
+                "cross_check",
+                self.cross_check.is_some(),
+                (
+                    self.from == Method::Forwarded,
+                    "it belongs to from = \"forwarded\"",
+                ),
             ),
             (
                 "trusted",
                 self.trusted.is_some(),
-                from != Peer,
-                "from = \"peer\" believes nobody",
-            ),
-            (
-                "on_missing",
-                self.on_missing.is_some(),
-                from != Peer,
-                "from = \"peer\" reads no header",
-            ),
-            (
-                "on_malformed",
-                self.on_malformed.is_some(),
-                from != Peer,
-                "from = \"peer\" reads no header",
-            ),
-            (
-                "on_zone",
-                self.on_zone.is_some(),
-                from != Peer,
-                "from = \"peer\" reads no header",
+                (self.from != Method::Peer, "from = \"peer\" believes nobody"),
             ),
         ];
         match foreign
             .into_iter()
-            .find(|&(_, written, has_meaning, _)| written && !has_meaning)
+            .find(|&(_, written, (has_meaning, _))| written && !has_meaning)
         {
             None => Ok(()),
-            Some((key, _, _, why)) => Err(BadPolicy::new(
+            Some((key, _, (_, why))) => Err(BadPolicy::new(
                 key,
-                format!("{key} has no meaning with from = \"{}\"", from.word()),
+                format!("{key} has no meaning with from = \"{}\"", self.from.word()),
                 format!("remove it: {why}"),
             )),
         }
@@ -393,7 +549,7 @@ impl PolicyConfig {
         let name = name.to_ascii_lowercase();
         let list = match name.as_str() {
             "x-forwarded-for" => "from = \"x-forwarded-for\" reads it from the right",
-            "forwarded" => "it is not an address but a list of parameters",
+            "forwarded" => "from = \"forwarded\" reads it",
             _ => return Ok(name),
         };
         Err(BadPolicy::new(
@@ -467,6 +623,8 @@ fn at_least_one(key: &'static str, value: Option<i64>) -> Result<Option<usize>, 
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct BadPolicy {
+    /// The step, from 0, when the policy has several.
+    pub step: Option<usize>,
     /// The key that is wrong or missing.
     pub key: &'static str,
     /// The place in the key's list, from 0, when the key holds one.
@@ -480,6 +638,7 @@ pub struct BadPolicy {
 impl BadPolicy {
     fn new(key: &'static str, problem: String, help: String) -> Self {
         Self {
+            step: None,
             key,
             index: None,
             problem,

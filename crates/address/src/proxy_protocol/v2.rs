@@ -1,0 +1,99 @@
+//! Version 2: the binary header (section 2.2 of the specification).
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::crc32c::crc32c;
+use super::{Addresses, BadHeader, Header, MAX_V2, Parsed, Tlvs};
+
+pub(super) const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// The signature, version and command, family and transport, and the length of the rest.
+const FIXED: usize = 16;
+
+/// Reads a header whose signature has been seen.
+pub(super) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, BadHeader> {
+    let Some(&[version_command, family_transport, high, low]) = bytes.get(SIGNATURE.len()..FIXED) else {
+        return Ok(Parsed::NeedMore(FIXED));
+    };
+    let local = match version_command {
+        0x20 => true,
+        0x21 => false,
+        other if other >> 4 == 2 => return Err(BadHeader::Unassigned),
+        _ => return Err(BadHeader::Version),
+    };
+    let (family, transport) = (family_transport >> 4, family_transport & 0xf);
+    if family > 3 || transport > 2 {
+        return Err(BadHeader::Unassigned);
+    }
+    let whole = FIXED + usize::from(u16::from_be_bytes([high, low]));
+    if whole > MAX_V2 {
+        return Err(BadHeader::Length);
+    }
+    let Some(body) = bytes.get(FIXED..whole) else {
+        return Ok(Parsed::NeedMore(whole));
+    };
+    let mut header = Header {
+        version: 2,
+        local,
+        addresses: None,
+        tlvs: Tlvs::EMPTY,
+    };
+    // What a LOCAL header or one of no family carries is to be skipped unread.
+    if !local && family != 0 {
+        let block = match family {
+            1 => 12,
+            2 => 36,
+            _ => 216,
+        };
+        let (block, rest) = body.split_at_checked(block).ok_or(BadHeader::Length)?;
+        header.tlvs = Tlvs::check(rest)?;
+        if let Some((at, checksum)) = header.tlvs.checksum()? {
+            verify(&bytes[..whole], whole - rest.len() + at, checksum)?;
+        }
+        // Datagrams do not come over a stream: then the proxy speaks of some other connection.
+        if transport == 1 {
+            header.addresses = addresses(block);
+        }
+    }
+    Ok(Parsed::Done {
+        consumed: whole,
+        header,
+    })
+}
+
+fn addresses(block: &[u8]) -> Option<Addresses> {
+    let port = |at: usize| Some(u16::from_be_bytes([*block.get(at)?, *block.get(at + 1)?]));
+    match block.len() {
+        12 => {
+            let ip = |at: usize| {
+                <[u8; 4]>::try_from(block.get(at..at + 4)?)
+                    .ok()
+                    .map(Ipv4Addr::from)
+            };
+            Some(Addresses {
+                source: SocketAddr::new(ip(0)?.into(), port(8)?),
+                destination: SocketAddr::new(ip(4)?.into(), port(10)?),
+            })
+        }
+        36 => {
+            let ip = |at: usize| {
+                <[u8; 16]>::try_from(block.get(at..at + 16)?)
+                    .ok()
+                    .map(Ipv6Addr::from)
+            };
+            Some(Addresses {
+                source: SocketAddr::new(ip(0)?.into(), port(32)?),
+                destination: SocketAddr::new(ip(16)?.into(), port(34)?),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The checksum covers the whole header with its own four bytes taken as zero (section 2.2.3).
+fn verify(whole: &[u8], at: usize, checksum: [u8; 4]) -> Result<(), BadHeader> {
+    let computed = crc32c([&whole[..at], &[0; 4], &whole[at + 4..]]);
+    match computed.to_be_bytes() == checksum {
+        true => Ok(()),
+        false => Err(BadHeader::Checksum),
+    }
+}
