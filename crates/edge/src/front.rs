@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
-use truehop::{Peer, Policy, Resolution, Unresolved};
+use truehop::{Arrival, Peer, Policy, Resolution, Scheme, Unresolved};
 use truehop_delivery::Courier;
 use truehop_http1::{Host, effective_host};
 
@@ -23,11 +23,16 @@ use crate::server::Worker;
 use crate::target;
 use crate::wire::Outgoing;
 
-/// Answers one request that came over a connection from `peer`.
-pub(crate) async fn answer(worker: Rc<Worker>, peer: Peer, tls: bool, request: Request<Body>) -> Outgoing {
+/// Answers one request that came over a connection.
+pub(crate) async fn answer(
+    worker: Rc<Worker>,
+    arrival: Arrival,
+    tls: bool,
+    request: Request<Body>,
+) -> Outgoing {
     let is_head = request.method() == Method::HEAD;
-    let mut record = Record::new(Rc::clone(&worker), peer, request.method().as_str());
-    let mut response = decide(&worker, peer, tls, request, &mut record.line).await;
+    let mut record = Record::new(Rc::clone(&worker), arrival.peer(), request.method().as_str());
+    let mut response = decide(&worker, arrival, tls, request, &mut record.line).await;
     let courier = response.extensions_mut().remove::<Courier>().filter(|_| !is_head);
     record.line.status = response.status().as_u16();
     // An answer to HEAD has no bytes to hand over.
@@ -94,12 +99,12 @@ impl Drop for Record {
 
 async fn decide(
     worker: &Worker,
-    peer: Peer,
+    arrival: Arrival,
     tls: bool,
     request: Request<Body>,
     line: &mut Line,
 ) -> Response<Body> {
-    let (id, shared) = (line.id, &worker.shared);
+    let (id, peer, shared) = (line.id, arrival.peer(), &worker.shared);
     let bad_request = |sentence: &str| page(StatusCode::BAD_REQUEST, sentence, id);
 
     let authority = request.uri().authority().map(|authority| authority.as_str());
@@ -143,7 +148,7 @@ async fn decide(
         _ => request.uri().path().to_owned(),
     };
 
-    let resolution = match shared.policy.resolve(peer, request.headers()) {
+    let resolution = match shared.policy.resolve(arrival, request.headers()) {
         Ok(resolution) => resolution,
         Err(reason) => {
             line.client = Err(Some(reason));
@@ -164,10 +169,18 @@ async fn decide(
     let Some(route) = route else {
         return page(StatusCode::NOT_FOUND, "There is nothing here.", id);
     };
+    let origin = match origin(tls, host, &shared.policy, &resolution, request.headers()) {
+        Ok(origin) => origin,
+        Err(reason) => {
+            line.client = Err(Some(reason));
+            return unresolved(worker, peer, reason, id);
+        }
+    };
     let context = Context {
         worker,
+        arrival,
         resolution,
-        origin: origin(tls, host, &shared.policy, &resolution, request.headers()),
+        origin,
         id,
         route: route.index,
         rest: path.get(route.prefix.len()..).unwrap_or_default(),
@@ -189,16 +202,24 @@ fn unresolved(worker: &Worker, peer: Peer, reason: Unresolved, id: RequestId) ->
     )
 }
 
-/// The scheme is our own listener's, unless the trusted peer says what it was asked by, in one word.
-fn origin(tls: bool, host: Host, policy: &Policy, resolution: &Resolution, headers: &HeaderMap) -> Origin {
-    let mut claims = headers.get_all("x-forwarded-proto").iter();
-    let claim = claims
-        .next()
-        .filter(|_| claims.next().is_none() && policy.trusts(resolution.peer()));
-    let https = match claim.map(HeaderValue::as_bytes) {
-        Some(b"https") => true,
-        Some(b"http") => false,
-        _ => tls,
+/// What the client asked for: our own listener and its Host, unless the policy believes a proxy about it.
+fn origin(
+    tls: bool,
+    host: Host,
+    policy: &Policy,
+    resolution: &Resolution,
+    headers: &HeaderMap,
+) -> Result<Origin, Unresolved> {
+    let claimed = policy.origin(resolution, headers)?;
+    let https = claimed.scheme.map_or(tls, |scheme| scheme == Scheme::Https);
+    let host = match claimed.host {
+        Some(claim) => Host::parse(claim.as_bytes()).map_err(|_| Unresolved::Malformed)?,
+        None => host,
     };
-    Origin { https, host }
+    let host = match claimed.port {
+        // The scheme's own port goes without saying.
+        Some(port) => host.with_port((port != if https { 443 } else { 80 }).then_some(port)),
+        None => host,
+    };
+    Ok(Origin { https, host })
 }

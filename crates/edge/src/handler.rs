@@ -11,7 +11,7 @@ mod whoami;
 use std::fmt;
 
 use http::{Request, Response};
-use truehop::Resolution;
+use truehop::{Arrival, Resolution};
 
 pub(crate) use self::files::Files;
 pub(crate) use self::proxy::Proxy;
@@ -35,6 +35,7 @@ pub(crate) enum Handler {
 /// What is known about a request beside its own head and body.
 pub(crate) struct Context<'a> {
     pub(crate) worker: &'a Worker,
+    pub(crate) arrival: Arrival,
     pub(crate) resolution: Resolution,
     pub(crate) origin: Origin,
     pub(crate) id: RequestId,

@@ -1,6 +1,6 @@
 //! The front server: listeners, routes, reverse proxy, static files, TLS.
 //!
-//! The way of a request, in one direction: `accept → TLS → head parsed → client resolved (once) → route chosen →
+//! The way of a request, in one direction: `accept → PROXY preface → TLS → head parsed → client resolved (once) → route chosen →
 //! handler → response written → delivery confirmed → one access-log line`. Each step is a module: [`server`], [`tls`],
 //! [`wire`], [`front`], [`routes`], [`handler`], [`access_log`].
 //!
@@ -27,6 +27,7 @@ mod listen;
 mod metrics;
 mod outward;
 mod page;
+mod preface;
 mod routes;
 mod server;
 mod target;

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use truehop::Peer;
+use truehop::{Arrival, Peer};
 
 use crate::access_log::{AccessLog, Queue, Writer};
 use crate::admin::Admin;
@@ -30,8 +30,9 @@ use crate::front;
 use crate::handler::Handler;
 use crate::listen::{self, Listening};
 use crate::page::RequestId;
+use crate::preface;
 use crate::upstream::Pool;
-use crate::wire::{self, Socket};
+use crate::wire::{self, Prefixed, Socket};
 
 /// A pause after an accept that failed for want of descriptors or memory: trying again at once would only burn CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -336,23 +337,39 @@ impl Connection {
             .is_none()
             .then(|| Open::new(Arc::clone(&self.worker.shared)));
         match stream {
-            Stream::Tcp(stream) => self.handshake(stream).await,
-            Stream::Unix(stream) => self.handshake(stream).await,
+            Stream::Tcp(stream) => self.preface(stream).await,
+            Stream::Unix(stream) => self.preface(stream).await,
         }
     }
 
-    async fn handshake<S: Socket>(self, stream: S) {
+    async fn preface<S: Socket>(self, mut stream: S) {
+        let shared = &self.worker.shared;
+        // Operators are not proxied.
+        if self.admin.is_some() || !shared.policy.reads_proxy_protocol() {
+            let arrival = self.peer.into();
+            return self.handshake(stream, arrival).await;
+        }
+        match preface::read(&mut stream, &shared.policy, self.peer, &shared.timeouts).await {
+            Ok((arrival, read)) => self.handshake(Prefixed::new(read, stream), arrival).await,
+            Err(error) => {
+                shared.metrics.unresolved(error.reason());
+                tracing::warn!(peer = %self.peer, error = error.reason().code(), "connection closed: {error}");
+            }
+        }
+    }
+
+    async fn handshake<S: Socket>(self, stream: S, arrival: Arrival) {
         let Some(acceptor) = &self.tls else {
-            return self.speak(stream).await;
+            return self.speak(stream, arrival).await;
         };
         match timeout(self.worker.shared.timeouts.header, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream).await,
+            Ok(Ok(stream)) => self.speak(stream, arrival).await,
             Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "the TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
         }
     }
 
-    async fn speak<S: Socket>(self, stream: S) {
+    async fn speak<S: Socket>(self, stream: S, arrival: Arrival) {
         let Self {
             worker,
             peer,
@@ -366,7 +383,7 @@ impl Connection {
             async move {
                 match admin {
                     Some(admin) => admin.answer(&request),
-                    None => front::answer(worker, peer, tls, request).await,
+                    None => front::answer(worker, arrival, tls, request).await,
                 }
             }
         };

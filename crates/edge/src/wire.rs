@@ -9,6 +9,7 @@
 mod client;
 mod clocked;
 mod incoming;
+mod prefixed;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -35,6 +36,7 @@ use truehop_delivery::{Courier, acknowledged};
 pub(crate) use self::client::{NoAnswer, UpstreamConnection};
 use self::clocked::{Clocked, Phase};
 pub(crate) use self::incoming::{BodyEnd, Ended, Incoming};
+pub(crate) use self::prefixed::Prefixed;
 use crate::body::{Body, BoxError};
 use crate::config::{LimitsConfig, TimeoutsConfig};
 

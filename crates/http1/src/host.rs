@@ -26,6 +26,12 @@ impl Host {
         self.port
     }
 
+    /// The same host with this port, or with none.
+    pub fn with_port(mut self, port: Option<u16>) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Reads `uri-host [ ":" port ]` (RFC 9110 section 7.2).
     ///
     /// # Errors
