@@ -101,6 +101,9 @@ pub(crate) struct ExplainArgs {
     /// A header of the request, in wire order; may be repeated.
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
+    /// The PROXY header (version 1) in front of the connection, for a policy with the step proxy-protocol.
+    #[arg(long, value_name = "LINE", value_parser = preface)]
+    pub(crate) preface: Option<String>,
     /// The policy, in the words of the table [client].
     #[arg(long, value_name = "TOML", conflicts_with = "config")]
     pub(crate) policy: Option<String>,
@@ -111,8 +114,13 @@ pub(crate) struct ExplainArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Read cases from standard input, one JSON object a line, and answer each with one line.
-    #[arg(long, conflicts_with_all = ["peer", "headers", "policy", "config", "json"])]
+    #[arg(long, conflicts_with_all = ["peer", "headers", "preface", "policy", "config", "json"])]
     pub(crate) batch: bool,
+}
+
+/// A line without its end, which cannot be typed.
+fn preface(line: &str) -> Result<String, String> {
+    Ok(format!("{}\r\n", line.trim_end()))
 }
 
 /// Splits `Name: value`, with the blanks around the value cut off (RFC 9112 section 5).

@@ -6,7 +6,8 @@ mod batch;
 
 use std::io;
 
-use truehop::Peer;
+use truehop::proxy_protocol::{Progress, RefusedPreface};
+use truehop::{Arrival, Peer, Policy, Unresolved};
 
 use crate::args::ExplainArgs;
 use crate::config::{Config, inline_policy};
@@ -28,7 +29,19 @@ pub(crate) fn explain(args: ExplainArgs) -> Result<Status, Failure> {
     };
     // clap asks for --peer unless --batch is there; without a socket there is no address.
     let peer = args.peer.unwrap_or(Peer::UNIX);
-    let explanation = policy.explain(peer, &args.headers[..]);
+    let arrival = match arrive(
+        &policy,
+        peer,
+        args.preface.as_deref().unwrap_or_default().as_bytes(),
+    ) {
+        Ok(arrival) => arrival,
+        Err(reason) => {
+            let text = format!("error: {}: {reason}", reason.code());
+            let help = "help: --preface 'PROXY TCP4 203.0.113.9 192.0.2.1 50000 443' gives the PROXY header";
+            return Err(Failure::new(Status::Unresolved, format!("{text}\n{help}")));
+        }
+    };
+    let explanation = policy.explain(arrival, &args.headers[..]);
     match args.json {
         true => say(serde_json::to_string(&explanation).map_err(io::Error::from)?)?,
         false => say(&explanation)?,
@@ -37,4 +50,21 @@ pub(crate) fn explain(args: ExplainArgs) -> Result<Status, Failure> {
         Ok(_) => Status::Done,
         Err(_) => Status::Unresolved,
     })
+}
+
+/// Reads the start of a connection as the edge does; the end of `wire` is the end of the connection.
+fn arrive(policy: &Policy, peer: Peer, wire: &[u8]) -> Result<Arrival, Unresolved> {
+    let Some(preface) = policy.preface(peer).map_err(RefusedPreface::reason)? else {
+        return Ok(peer.into());
+    };
+    // A peer that must speak plainly begins with its request, which is not part of what is asked here.
+    let wire = if wire.is_empty() && !preface.is_required() {
+        b"GET "
+    } else {
+        wire
+    };
+    match preface.feed(wire).map_err(RefusedPreface::reason)? {
+        Progress::Done { arrival, .. } => Ok(arrival),
+        Progress::NeedMore(_) => Err(Unresolved::BadProxyHeader),
+    }
 }

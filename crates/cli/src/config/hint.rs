@@ -15,8 +15,9 @@ pub(crate) struct Hint {
     pub(crate) help: String,
 }
 
-/// Methods that policies will have and do not have yet.
-const LATER: [&str; 2] = ["forwarded", "proxy-protocol"];
+/// What the key `from` takes.
+pub(super) const METHODS: &str =
+    "\"peer\", \"header\", \"x-forwarded-for\", \"forwarded\" or \"proxy-protocol\"";
 
 /// Keys that stand above all tables. TOML has them belong to the table above them when they are written too late.
 const ABOVE_TABLES: [&str; 4] = ["listen", "workers", "forwarded", "access_log"];
@@ -33,7 +34,7 @@ const NUMBERS: [(&str, &str); 6] = [
 
 /// What the keys with words take, for those who write no word at all.
 const WORDS: [(&str, &str); 7] = [
-    ("from", "\"peer\", \"header\" or \"x-forwarded-for\""),
+    ("from", METHODS),
     ("owner", "\"either\", \"token\" or \"address\""),
     ("on_missing", "\"reject\" or \"peer\""),
     ("on_malformed", "\"reject\" or \"peer\""),
@@ -182,18 +183,9 @@ pub(crate) fn reword(message: &str) -> Hint {
         return unknown_key(word, &allowed);
     }
     if let Some((word, allowed)) = unknown(message, "unknown variant `") {
-        let later = LATER.contains(&word) && allowed.contains(&"x-forwarded-for");
         return Hint {
-            problem: match later {
-                true => format!("this version does not support `{word}` yet"),
-                false => format!("unknown value `{word}`"),
-            },
-            label: if later {
-                "not yet"
-            } else {
-                "not a value of this key"
-            }
-            .to_owned(),
+            problem: format!("unknown value `{word}`"),
+            label: "not a value of this key".to_owned(),
             help: suggest(word, &allowed, |word| format!("\"{word}\"")),
         };
     }
@@ -326,9 +318,6 @@ mod tests {
             hint.help,
             "did you mean \"peer\"? allowed here: \"reject\", \"peer\""
         );
-
-        let hint = reword("unknown variant `forwarded`, expected one of `peer`, `header`, `x-forwarded-for`");
-        assert_eq!(hint.problem, "this version does not support `forwarded` yet");
 
         let hint = reword("\"30\" is no duration: write a number with a unit, such as \"30s\"");
         assert_eq!(hint.problem, "\"30\" is no duration");

@@ -8,6 +8,7 @@ use truehop::{Policy, PolicyConfig};
 use truehop_edge::Key;
 
 use super::fault::{Fault, Faults};
+use super::hint::METHODS;
 use super::section::{decode_table, kind, place};
 use super::{document, syntax_fault};
 
@@ -21,62 +22,46 @@ pub(super) fn policy(value: Spanned<DeValue<'_>>) -> Result<Policy, Vec<Fault>> 
             return Err(vec![Fault {
                 problem: format!("`client` is a table, not {}", kind(other)),
                 label: "not a table".to_owned(),
-                help:
-                    "write the line [client] and below it from = \"peer\", \"header\" or \"x-forwarded-for\""
-                        .to_owned(),
+                help: format!("write the line [client] and below it from = {METHODS}"),
                 span: Some(span),
             }]);
         }
     };
-    let mut faults = Vec::new();
-    let mut policies = Vec::new();
-    for (n, value) in steps.into_iter().enumerate() {
-        let span = value.span();
-        match step(value) {
-            Ok(policy) => policies.push(policy),
+    let (mut faults, mut words) = (Vec::new(), Vec::new());
+    for value in &steps {
+        match decode(value.clone()) {
+            Ok(step) => words.push(step),
             Err(more) => faults.extend(more),
         }
-        if n == 1 {
-            faults.push(Fault {
-                problem: "this version knows policies of one step only".to_owned(),
-                label: "the second step".to_owned(),
-                help: "keep one [client] table".to_owned(),
-                span: Some(span),
-            });
-        }
     }
-    match (policies.pop(), faults.is_empty()) {
-        (Some(policy), true) => Ok(policy),
-        (None, true) => Err(vec![Fault {
-            problem: "`client` has no step".to_owned(),
-            label: "empty".to_owned(),
-            help: "write a table [client] with from = \"peer\", \"header\" or \"x-forwarded-for\"".to_owned(),
-            span: Some(span),
-        }]),
-        (_, false) => Err(faults),
+    if !faults.is_empty() {
+        return Err(faults);
     }
-}
-
-fn step(value: Spanned<DeValue<'_>>) -> Result<Policy, Vec<Fault>> {
-    let words: PolicyConfig = decode_table("client", value.clone()).map_err(|mut faults| {
-        for fault in &mut faults {
-            if fault.problem == "the key `from` is missing" {
-                fault.help = "say how clients' addresses are learnt: from = \"peer\", \"header\" or \
-                              \"x-forwarded-for\""
-                    .to_owned();
-            }
-        }
-        faults
-    })?;
-    words.build().map_err(|bad| {
+    PolicyConfig::build_steps(words).map_err(|bad| {
         let mut path = vec![Key::Name(bad.key)];
         path.extend(bad.index.map(Key::Index));
+        // Without a step at fault there was none at all.
+        let at = bad
+            .step
+            .and_then(|step| steps.get(step))
+            .map(|value| place(value, &path));
         vec![Fault {
             problem: bad.problem,
             label: "here".to_owned(),
             help: bad.help,
-            span: Some(place(&value, &path)),
+            span: at.or(Some(span)),
         }]
+    })
+}
+
+fn decode(value: Spanned<DeValue<'_>>) -> Result<PolicyConfig, Vec<Fault>> {
+    decode_table("client", value).map_err(|mut faults| {
+        for fault in &mut faults {
+            if fault.problem == "the key `from` is missing" {
+                fault.help = format!("say how clients' addresses are learnt: from = {METHODS}");
+            }
+        }
+        faults
     })
 }
 

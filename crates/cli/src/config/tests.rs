@@ -207,7 +207,7 @@ fn an_unknown_word_gets_its_nearest_spelling() {
     );
     refused(
         "[client]\nfrom = \"forwarded\"\n",
-        &["this version does not support `forwarded` yet", "[t.toml:2:8]"],
+        &["from = \"forwarded\" needs the key trusted", "[t.toml:1:1]"],
     );
     refused(
         "[drop]\nowner = \"ip\"\n",
@@ -294,7 +294,7 @@ fn from_must_be_written() {
         "client = \"peer\"\n",
         &["`client` is a table, not a string", "[t.toml:1:10]"],
     );
-    refused("client = []\n", &["`client` has no step"]);
+    refused("client = []\n", &["a policy without steps says nothing"]);
     refused(
         "client = [\"peer\"]\n",
         &["`client` is a table, not a string", "[t.toml:1:11]"],
@@ -302,12 +302,23 @@ fn from_must_be_written() {
 }
 
 #[test]
-fn a_policy_of_one_step_may_be_written_as_a_list() {
+fn a_policy_is_one_step_or_the_proxy_protocol_and_one_more() {
     let config = check("[[client]]\nfrom = \"header\"\nheader = \"X-Real-IP\"\ntrusted = \"any\"\n").unwrap();
     assert_eq!(config.client().reads(), Some("x-real-ip"));
+    let first = "[[client]]\nfrom = \"proxy-protocol\"\ntrusted = [\"10.0.0.1\"]\n";
+    let config = check(&format!(
+        "{first}[[client]]\nfrom = \"forwarded\"\ntrusted = [\"10.0.0.2\"]\n"
+    ))
+    .unwrap();
+    assert!(config.client().reads_proxy_protocol());
+    assert_eq!(config.client().reads(), Some("forwarded"));
     refused(
         "[[client]]\nfrom = \"peer\"\n[[client]]\nfrom = \"peer\"\n",
-        &["policies of one step only", "[t.toml:3:1]"],
+        &["cannot be step 2 of a policy", "[t.toml:4:8]"],
+    );
+    refused(
+        &format!("{first}[[client]]\nfrom = \"forwarded\"\ntrusted = [\"10.0.0.\"]\n"),
+        &["\"10.0.0.\" is no network", "[t.toml:6:12]"],
     );
 }
 

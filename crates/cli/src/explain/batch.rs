@@ -1,6 +1,7 @@
 //! `truehop explain --batch`: cases on standard input, one JSON object a line, answered in order.
 //!
-//! A line is `{"id", "policy", "peer", "headers"}`, as in the contract `client-address.jsonl`; other keys are ignored.
+//! A line is `{"id", "policy", "peer", "headers", "wire_hex"}`, as in the contract `client-address.jsonl`; other keys are
+//! ignored. `wire_hex` is the start of the connection, which a step `proxy-protocol` reads.
 //!
 //! Invariant: every line gets exactly one answer, whatever its bytes are, before the next one is read; memory is
 //! bounded by the longest line that is accepted.
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use truehop::{Peer, Policy, PolicyConfig};
 
+use super::arrive;
 use crate::status::Status;
 
 /// Longer lines are no cases.
@@ -74,6 +76,8 @@ struct Case<'a> {
     peer: String,
     #[serde(default)]
     headers: Vec<(String, String)>,
+    #[serde(default)]
+    wire_hex: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -112,6 +116,9 @@ fn answer(line: &[u8]) -> Answer {
         Ok(peer) => peer,
         Err(error) => return Answer::bad_input(format!("peer: {error}")),
     };
+    let Some(wire) = bytes(&case.wire_hex) else {
+        return Answer::bad_input("wire_hex: not pairs of hexadecimal digits".to_owned());
+    };
     let mut answer = Answer {
         id: Some(case.id),
         ..Answer::default()
@@ -121,7 +128,9 @@ fn answer(line: &[u8]) -> Answer {
             answer.error = Some("bad-policy");
             answer.detail = Some(detail);
         }
-        Ok(policy) => match policy.resolve(peer, &case.headers[..]) {
+        Ok(policy) => match arrive(&policy, peer, &wire)
+            .and_then(|arrival| policy.resolve(arrival, &case.headers[..]))
+        {
             Ok(resolution) => {
                 answer.client = Some(resolution.client().ip());
                 answer.port = resolution.client().port();
@@ -135,26 +144,35 @@ fn answer(line: &[u8]) -> Answer {
     answer
 }
 
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let pairs = hex.as_bytes().chunks(2).map(|pair| match *pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    });
+    pairs.collect()
+}
+
 /// A policy's words in JSON: one object, or a list of steps.
 fn policy(json: &str) -> Result<Policy, String> {
     let json = json.trim_ascii();
-    if json.starts_with('[') {
-        let steps: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        return match steps.as_slice() {
-            [] => Err("the policy has no step".to_owned()),
-            [step] => self::step(step.get()),
-            _ => Err("this version knows policies of one step only".to_owned()),
-        };
-    }
-    step(json)
+    let steps: Vec<&RawValue> = match json.starts_with('[') {
+        true => serde_json::from_str(json).map_err(|error| error.to_string())?,
+        false => vec![serde_json::from_str(json).map_err(|error| error.to_string())?],
+    };
+    let words = steps.into_iter().map(|step| words(step.get()));
+    PolicyConfig::build_steps(words.collect::<Result<Vec<_>, _>>()?).map_err(|error| error.to_string())
 }
 
-fn step(json: &str) -> Result<Policy, String> {
+fn words(json: &str) -> Result<PolicyConfig, String> {
     if !json.starts_with('{') {
         return Err("a policy is an object, or a list of objects".to_owned());
     }
-    let words: PolicyConfig = serde_json::from_str(json).map_err(|error| error.to_string())?;
-    words.build().map_err(|error| error.to_string())
+    serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
