@@ -1,16 +1,44 @@
 //! The client as an argument of an axum handler.
+//!
+//! Invariant: an extractor reads the request's extensions and never a header, so what it gives was resolved.
 
-use axum_core::extract::FromRequestParts;
-use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
-use http::request::Parts;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::net::IpAddr;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use truehop::Resolution;
+
+use crate::origin::ClientOrigin;
 
 /// The resolved client of this request, with its evidence.
 ///
-/// Taken from the request's extensions, where [`ClientLayer`](crate::ClientLayer) or the server put it.
-#[derive(Clone, Copy, Debug)]
+/// Taken from the request's extensions, where [`ClientLayer`](crate::ClientLayer) or the server put it. `Option<Client>`
+/// serves routes that stand both inside and outside the layer.
+///
+/// # Examples
+///
+/// ```
+/// use truehop_tower::Client;
+///
+/// async fn handler(client: Client) -> String {
+///     format!("you are {}, and {} connected to us", client.ip(), client.0.peer())
+/// }
+/// # let _ = handler;
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Client(pub Resolution);
+
+impl Client {
+    /// The client's address, IPv4-mapped IPv6 folded to IPv4.
+    pub fn ip(&self) -> IpAddr {
+        self.0.client().ip()
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for Client {
     type Rejection = NoResolution;
@@ -20,46 +48,49 @@ impl<S: Sync> FromRequestParts<S> for Client {
     }
 }
 
-/// Nobody resolved the client of this request: the layer is missing. Answers 500.
-#[derive(Clone, Copy, Debug)]
-pub struct NoResolution;
+impl<S: Sync> OptionalFromRequestParts<S> for Client {
+    type Rejection = Infallible;
 
-impl IntoResponse for NoResolution {
-    fn into_response(self) -> Response {
-        (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "no client was resolved: add truehop_tower::ClientLayer",
-        )
-            .into_response()
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        Ok(parts.extensions.get().copied().map(Self))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use truehop::{Peer, Policy};
+/// All parts are `None` when the client was resolved and nobody who is believed said what it asked for.
+impl<S: Sync> FromRequestParts<S> for ClientOrigin {
+    type Rejection = NoResolution;
 
-    use super::*;
-
-    async fn extract(request: http::Request<()>) -> Result<Client, NoResolution> {
-        Client::from_request_parts(&mut request.into_parts().0, &()).await
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        match parts.extensions.get::<Resolution>() {
+            Some(_) => Ok(parts.extensions.get().cloned().unwrap_or_default()),
+            None => Err(NoResolution),
+        }
     }
+}
 
-    #[tokio::test]
-    async fn a_handler_gets_what_was_resolved_and_nothing_else() {
-        let headers: [(&str, &str); 0] = [];
-        let peer: Peer = "203.0.113.9:1".parse().unwrap();
-        let resolution = Policy::peer().resolve(peer, &headers[..]).unwrap();
-        let with = http::Request::builder().extension(resolution).body(()).unwrap();
-        assert_eq!(extract(with).await.unwrap().0, resolution);
+/// Nobody resolved the client of this request: the layer is missing. Answers 500, for the fault is the server's.
+///
+/// A middleware that needs the client and finds no [`Resolution`] may answer by it too.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NoResolution;
 
-        let without = http::Request::builder()
-            .header("X-Real-IP", "1.2.3.4")
-            .body(())
-            .unwrap();
-        let rejection = extract(without).await.unwrap_err();
-        assert_eq!(
-            rejection.into_response().status(),
-            StatusCode::INTERNAL_SERVER_ERROR
-        );
+impl NoResolution {
+    /// The status of its response.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+}
+
+impl fmt::Display for NoResolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no client was resolved: add truehop_tower::ClientLayer")
+    }
+}
+
+impl Error for NoResolution {}
+
+impl IntoResponse for NoResolution {
+    fn into_response(self) -> Response {
+        (self.status(), self.to_string()).into_response()
     }
 }

@@ -190,7 +190,7 @@ pub(crate) struct Uploaded {
 }
 
 pub(crate) async fn send(mut router: Router, ask: Ask) -> Answer {
-    let response = router.call(ask.into()).await.unwrap();
+    let response = router.call(http::Request::from(ask)).await.unwrap();
     let (mut parts, body) = response.into_parts();
     Answer {
         status: parts.status,
