@@ -24,6 +24,12 @@
 //! The crate is pure: no I/O, no async, no unsafe code, and [`Policy::resolve`] allocates nothing. [`Policy::explain`]
 //! tells the same story hop by hop, for people.
 //!
+//! # Before it goes out
+//!
+//! [`Policy::lint`] says what a policy leaves open and how to mend it. The [manual](mod@manual) has
+//! [what can go wrong](manual::threats), [the pair of settings for each proxy](manual::recipes), and
+//! [the way from other libraries](manual::migrating).
+//!
 //! # Words
 //!
 //! The *peer* is the other end of the socket, as the kernel says. A *claim* is an address that a header asserts. A
@@ -38,9 +44,11 @@
 #![forbid(unsafe_code)]
 
 mod arrival;
+mod date;
 mod explain;
 mod fields;
 mod forwarded;
+pub mod manual;
 mod network;
 mod node;
 mod notice;
@@ -48,16 +56,20 @@ mod origin;
 mod peer;
 mod policy;
 pub mod proxy_protocol;
+pub mod recipe;
 mod resolve;
 
 pub use arrival::Arrival;
+pub use date::{Date, ParseDateError};
 pub use explain::{Explanation, Rung, Verdict};
 pub use fields::Fields;
+pub use network::sets::NamedSet;
 pub use network::{Network, ParseNetworkError};
 pub use node::Hop;
 pub use notice::{Detector, FORWARDING_HEADERS, Suspicion};
 pub use origin::{Origin, Scheme};
 pub use peer::{ParsePeerError, Peer};
+pub use policy::lint::{Lint, LintContext};
 pub use policy::{
     BadPolicy, CrossCheck, Format, Method, OnAllTrusted, OnDuplicate, OnUntrusted, OnZone, OriginPart,
     Otherwise, Policy, PolicyConfig, Trusted,

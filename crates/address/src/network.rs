@@ -4,6 +4,8 @@
 //! addresses that are looked up have been folded by [`Peer`](crate::Peer) and [`Hop`](crate::Hop). NAT64 and 6to4 are
 //! other networks and stay IPv6.
 
+pub(crate) mod sets;
+
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,6 +29,22 @@ impl Network {
     /// Whether `ip`, folded, lies inside.
     pub fn contains(&self, ip: IpAddr) -> bool {
         Self::new(ip.to_canonical(), self.prefix).is_some_and(|network| network == *self)
+    }
+
+    /// The first and the last address.
+    pub(crate) fn range(&self) -> Range {
+        match self.first {
+            IpAddr::V4(first) => {
+                let first = u32::from(first);
+                let hosts = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
+                Range::V4(first, first | hosts)
+            }
+            IpAddr::V6(first) => {
+                let first = u128::from(first);
+                let hosts = u128::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
+                Range::V6(first, first | hosts)
+            }
+        }
     }
 
     fn new(ip: IpAddr, prefix: u8) -> Option<Self> {
@@ -112,6 +130,13 @@ impl fmt::Display for ParseNetworkError {
 
 impl Error for ParseNetworkError {}
 
+/// Two inclusive ends, of one family.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Range {
+    V4(u32, u32),
+    V6(u128, u128),
+}
+
 /// A set of networks as sorted, disjoint, inclusive ranges: membership is one binary search.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Networks {
@@ -123,21 +148,9 @@ impl Networks {
     pub(crate) fn new(networks: impl IntoIterator<Item = Network>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {
-            match network.first {
-                IpAddr::V4(first) => {
-                    let first = u32::from(first);
-                    v4.push((
-                        first,
-                        first | u32::MAX.checked_shr(u32::from(network.prefix)).unwrap_or(0),
-                    ));
-                }
-                IpAddr::V6(first) => {
-                    let first = u128::from(first);
-                    v6.push((
-                        first,
-                        first | u128::MAX.checked_shr(u32::from(network.prefix)).unwrap_or(0),
-                    ));
-                }
+            match network.range() {
+                Range::V4(first, last) => v4.push((first, last)),
+                Range::V6(first, last) => v6.push((first, last)),
             }
         }
         Self {
@@ -149,8 +162,16 @@ impl Networks {
     /// Whether `ip` lies in one of the networks. `ip` must be folded.
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
         match ip {
-            IpAddr::V4(ip) => within(&self.v4, u32::from(ip)),
-            IpAddr::V6(ip) => within(&self.v6, u128::from(ip)),
+            IpAddr::V4(ip) => spans(&self.v4, u32::from(ip), u32::from(ip)),
+            IpAddr::V6(ip) => spans(&self.v6, u128::from(ip), u128::from(ip)),
+        }
+    }
+
+    /// Whether the whole of `network` lies in one of the networks, or in several that overlap.
+    pub(crate) fn covers(&self, network: &Network) -> bool {
+        match network.range() {
+            Range::V4(first, last) => spans(&self.v4, first, last),
+            Range::V6(first, last) => spans(&self.v6, first, last),
         }
     }
 }
@@ -167,9 +188,10 @@ fn disjoint<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
     merged
 }
 
-fn within<T: Copy + Ord>(ranges: &[(T, T)], value: T) -> bool {
-    let after = ranges.partition_point(|&(first, _)| first <= value);
-    after > 0 && value <= ranges[after - 1].1
+/// Whether one range holds everything from `from` to `to`.
+fn spans<T: Copy + Ord>(ranges: &[(T, T)], from: T, to: T) -> bool {
+    let after = ranges.partition_point(|&(first, _)| first <= from);
+    after > 0 && to <= ranges[after - 1].1
 }
 
 #[cfg(test)]
@@ -234,6 +256,23 @@ mod tests {
             "::ffff:a00:1",
         ] {
             assert!(!networks.contains(outside.parse().unwrap()), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_covered_by_one_that_is_wider() {
+        let networks = Networks::new(["10.0.0.0/8", "192.168.0.0/25", "2001:db8::/32"].map(network));
+        for inside in ["10.0.0.0/8", "10.255.0.0/16", "192.168.0.127", "2001:db8:1::/48"] {
+            assert!(networks.covers(&network(inside)), "{inside}");
+        }
+        for outside in [
+            "10.0.0.0/7",
+            "192.168.0.0/24",
+            "11.0.0.0",
+            "2001:db8::/31",
+            "::/0",
+        ] {
+            assert!(!networks.covers(&network(outside)), "{outside}");
         }
     }
 

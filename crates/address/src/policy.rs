@@ -4,16 +4,20 @@
 //! `Default`, and no way to trust everything but the word `any`.
 
 mod config;
+pub(crate) mod lint;
+mod trust;
 
 use std::fmt;
 
 pub use config::{
     BadPolicy, CrossCheck, Format, Method, OnAllTrusted, OnDuplicate, OnUntrusted, OnZone, OriginPart,
-    Otherwise, PolicyConfig, Trusted,
+    Otherwise, PolicyConfig,
 };
+pub(crate) use trust::Trust;
+pub use trust::Trusted;
 
 use crate::forwarded::FORWARDED;
-use crate::network::{Network, Networks};
+use crate::network::sets::NamedSet;
 use crate::peer::Peer;
 use crate::proxy_protocol::Versions;
 
@@ -73,6 +77,16 @@ impl Policy {
             Some(step) => step.trust.believes(peer),
             None => self.source != Source::Peer && self.trust.believes(peer),
         }
+    }
+
+    /// The named sets that are trusted, in the order in which they are written. Their age is worth showing: a network
+    /// that its owner gave up may be anybody's tomorrow.
+    pub fn named_sets(&self) -> impl Iterator<Item = &NamedSet> {
+        let first = self
+            .proxy_protocol
+            .iter()
+            .flat_map(|step| step.trust.named_sets());
+        first.chain(self.trust.named_sets())
     }
 
     /// Whether connections begin with a PROXY header; see [`preface`](Self::preface).
@@ -171,38 +185,4 @@ pub(crate) struct OriginParts {
     pub(crate) proto: bool,
     pub(crate) host: bool,
     pub(crate) port: bool,
-}
-
-/// Whose claims are believed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trust {
-    pub(crate) any: bool,
-    pub(crate) unix: bool,
-    pub(crate) networks: Networks,
-    /// The rules as written, for people.
-    pub(crate) rules: Vec<Network>,
-}
-
-impl Trust {
-    pub(crate) fn believes(&self, peer: Peer) -> bool {
-        self.any || peer.ip().map_or(self.unix, |ip| self.networks.contains(ip))
-    }
-}
-
-impl fmt::Display for Trust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.any {
-            return f.write_str("any");
-        }
-        let mut separator = "";
-        for rule in &self.rules {
-            write!(f, "{separator}{rule}")?;
-            separator = ", ";
-        }
-        match (self.unix, separator) {
-            (true, _) => write!(f, "{separator}unix"),
-            (false, "") => f.write_str("nobody"),
-            (false, _) => Ok(()),
-        }
-    }
 }

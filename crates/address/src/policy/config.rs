@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{List, OriginParts, Policy, ProxyProtocol, Source, Trust, Walk};
-use crate::network::{Network, Networks};
+use super::trust::{Load, Trust, Trusted};
+use super::{List, OriginParts, Policy, ProxyProtocol, Source, Walk};
 use crate::proxy_protocol::Versions;
 
 /// Where the client's address comes from: the key `from`.
@@ -160,15 +160,6 @@ pub enum OriginPart {
     Port,
 }
 
-/// Whose claims are believed: the key `trusted`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Trusted {
-    /// The word `any`: whoever can connect. Right only where nothing but the proxy can.
-    Any,
-    /// Networks in CIDR notation, single addresses, or the word `unix`.
-    List(Vec<String>),
-}
-
 /// The words of a policy, before they are checked by [`build`](Self::build).
 ///
 /// In TOML: `from = "x-forwarded-for"` and `trusted = ["192.168.0.0/24"]`. In Rust: start with [`Policy::header`] or
@@ -224,7 +215,8 @@ impl PolicyConfig {
         self
     }
 
-    /// Trusts these networks (CIDR), single addresses, or `unix`.
+    /// Trusts these networks (CIDR), single addresses, `unix`, [named sets](crate::NamedSet), or files
+    /// ([`build_with`](Self::build_with)).
     pub fn trusted<S: Into<String>>(mut self, rules: impl IntoIterator<Item = S>) -> Self {
         self.trusted = Some(Trusted::List(rules.into_iter().map(Into::into).collect()));
         self
@@ -318,14 +310,61 @@ impl PolicyConfig {
     ///
     /// # Errors
     ///
-    /// [`BadPolicy`] names the first key that is missing, has no meaning here, or has no valid value.
+    /// [`BadPolicy`] names the first key that is missing, has no meaning here, or has no valid value. A rule `file:` is
+    /// one of those: nothing is read in here.
     pub fn build(self) -> Result<Policy, BadPolicy> {
+        self.build_with(&no_files)
+    }
+
+    /// Like [`build`](Self::build), and reads a rule such as `file:proxies.txt` by `load`, which gets the name and
+    /// gives the text, or says why not.
+    ///
+    /// In the text each line is one rule of `trusted`; blank lines and what follows `#` mean nothing. A file cannot name
+    /// another one, and must hold at least one rule.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); the problem names the file and the line.
+    ///
+    /// # Reloading
+    ///
+    /// A policy never changes. When a file may have changed, build a new policy of the same words, and put it in the
+    /// place of the old one only if that worked: a bad file then never replaces a good one.
+    ///
+    /// ```
+    /// use std::sync::{Arc, RwLock};
+    /// use truehop::{BadPolicy, Policy, PolicyConfig};
+    ///
+    /// fn reload(
+    ///     words: &PolicyConfig,
+    ///     load: &dyn Fn(&str) -> Result<String, String>,
+    ///     current: &RwLock<Arc<Policy>>,
+    /// ) -> Result<(), BadPolicy> {
+    ///     let fresh = Arc::new(words.clone().build_with(load)?);
+    ///     *current.write().unwrap() = fresh;
+    ///     Ok(())
+    /// }
+    ///
+    /// let words = Policy::x_forwarded_for().trusted(["file:proxies.txt"]);
+    /// let good = |_: &str| Ok("# our proxies\n10.0.0.1\n10.0.0.2  # the spare one\n".to_owned());
+    /// let current = RwLock::new(Arc::new(words.clone().build_with(&good)?));
+    ///
+    /// let bad = |_: &str| Ok("10.0.0.1\n10.0.0.300\n".to_owned());
+    /// let error = reload(&words, &bad, &current).unwrap_err();
+    /// assert!(error.to_string().starts_with("proxies.txt:2: \"10.0.0.300\" is no network"));
+    /// assert!(current.read().unwrap().trusts("10.0.0.2:40000".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// With real files, `load` is `|name| std::fs::read_to_string(directory.join(name)).map_err(|e| e.to_string())`.
+    /// Whoever can write such a file can forge every client's address: keep it as safe as the config file.
+    pub fn build_with(self, load: &dyn Fn(&str) -> Result<String, String>) -> Result<Policy, BadPolicy> {
         self.refuse_foreign_keys()?;
         let source = match self.from {
             Method::Peer => return Ok(Policy::peer()),
             Method::ProxyProtocol => {
                 let step = ProxyProtocol {
-                    trust: self.trust()?,
+                    trust: self.trust(load)?,
                     versions: self.read_versions()?,
                     on_untrusted: self.on_untrusted.unwrap_or_default(),
                 };
@@ -344,7 +383,7 @@ impl PolicyConfig {
                 cross_check: self.cross_check,
             })?,
         };
-        let trust = self.trust()?;
+        let trust = self.trust(load)?;
         if trust.any
             && matches!(
                 source,
@@ -378,6 +417,18 @@ impl PolicyConfig {
     ///
     /// [`BadPolicy`], whose `step` says in which of them.
     pub fn build_steps(steps: impl IntoIterator<Item = Self>) -> Result<Policy, BadPolicy> {
+        Self::build_steps_with(steps, &no_files)
+    }
+
+    /// Like [`build_steps`](Self::build_steps), with files as in [`build_with`](Self::build_with).
+    ///
+    /// # Errors
+    ///
+    /// [`BadPolicy`], whose `step` says in which of them.
+    pub fn build_steps_with(
+        steps: impl IntoIterator<Item = Self>,
+        load: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Policy, BadPolicy> {
         let mut policy: Option<Policy> = None;
         for (index, config) in steps.into_iter().enumerate() {
             let from = config.from;
@@ -385,7 +436,7 @@ impl PolicyConfig {
                 step: Some(index),
                 ..error
             };
-            let step = config.build().map_err(in_step)?;
+            let step = config.build_with(load).map_err(in_step)?;
             policy = Some(match policy {
                 None => step,
                 Some(Policy {
@@ -559,50 +610,22 @@ impl PolicyConfig {
         ))
     }
 
-    fn trust(&self) -> Result<Trust, BadPolicy> {
-        let rules = match &self.trusted {
-            Some(Trusted::Any) => {
-                return Ok(Trust {
-                    any: true,
-                    ..Trust::default()
-                });
-            }
-            Some(Trusted::List(rules)) => rules,
-            None => {
-                return Err(BadPolicy::new(
-                    "trusted",
-                    format!("from = \"{}\" needs the key trusted", self.from.word()),
-                    "write the addresses of your proxies, such as trusted = [\"192.168.0.0/24\"]".into(),
-                ));
-            }
-        };
-        let mut trust = Trust::default();
-        for (index, rule) in rules.iter().enumerate() {
-            let bad = |problem: String, help: &str| BadPolicy {
-                index: Some(index),
-                ..BadPolicy::new("trusted", problem, help.into())
-            };
-            if rule == "unix" {
-                trust.unix = true;
-                continue;
-            }
-            let network: Network = rule.parse().map_err(|error| {
-                bad(
-                    format!("{rule:?} is no network: {error}"),
-                    "write a CIDR (\"10.0.0.0/8\"), an address (\"10.0.0.1\") or \"unix\"",
-                )
-            })?;
-            if network.prefix() == 0 {
-                return Err(bad(
-                    format!("{rule:?} trusts every address"),
-                    "name the networks of your proxies; if only the proxy can connect, write trusted = \"any\"",
-                ));
-            }
-            trust.rules.push(network);
+    fn trust(&self, load: Load<'_>) -> Result<Trust, BadPolicy> {
+        match &self.trusted {
+            Some(Trusted::Any) => Ok(Trust::any()),
+            Some(Trusted::List(words)) => Trust::read(words, load),
+            None => Err(BadPolicy::new(
+                "trusted",
+                format!("from = \"{}\" needs the key trusted", self.from.word()),
+                "write the addresses of your proxies, such as trusted = [\"192.168.0.0/24\"]".into(),
+            )),
         }
-        trust.networks = Networks::new(trust.rules.iter().copied());
-        Ok(trust)
     }
+}
+
+/// The loader of a program that reads no files.
+fn no_files(_name: &str) -> Result<String, String> {
+    Err("this program gives no way to read files (PolicyConfig::build_with)".into())
 }
 
 fn at_least_one(key: &'static str, value: Option<i64>) -> Result<Option<usize>, BadPolicy> {
@@ -636,7 +659,7 @@ pub struct BadPolicy {
 }
 
 impl BadPolicy {
-    fn new(key: &'static str, problem: String, help: String) -> Self {
+    pub(super) fn new(key: &'static str, problem: String, help: String) -> Self {
         Self {
             step: None,
             key,
@@ -659,39 +682,6 @@ impl fmt::Display for BadPolicy {
 }
 
 impl Error for BadPolicy {}
-
-#[cfg(feature = "serde")]
-impl<'de> serde::Deserialize<'de> for Trusted {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        // By hand: an untagged enum would lose the reason and the place of an error.
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Trusted;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of networks, addresses or \"unix\", or the word \"any\"")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Trusted, E> {
-                match word {
-                    "any" => Ok(Trusted::Any),
-                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
-                }
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Trusted, A::Error> {
-                let mut rules = Vec::new();
-                while let Some(rule) = list.next_element()? {
-                    rules.push(rule);
-                }
-                Ok(Trusted::List(rules))
-            }
-        }
-
-        deserializer.deserialize_any(Visitor)
-    }
-}
 
 #[cfg(test)]
 mod tests {
