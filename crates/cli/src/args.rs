@@ -68,6 +68,8 @@ pub(crate) enum Command {
     /// Show who the client of a request is, hop by hop.
     #[command(after_help = format!("{EXPLAIN_EXAMPLES}\n\n{}", Status::HELP))]
     Explain(ExplainArgs),
+    /// Print what to write into a proxy's configuration, and the policy that fits it.
+    Recipe(RecipeArgs),
 }
 
 #[derive(Args, Debug)]
@@ -91,6 +93,12 @@ pub(crate) struct CheckArgs {
     /// The config file; ./truehop.toml if it is there, else built-in defaults.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RecipeArgs {
+    /// The recipe's name; without it all names are listed.
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -10,7 +10,7 @@ use crate::output::say;
 use crate::status::{Failure, Status};
 use crate::summary;
 
-/// Checks the config file and shows what it says.
+/// Checks the config file and shows what it says, and what is risky about it.
 pub(crate) fn check(args: &CheckArgs) -> Result<Status, Failure> {
     let config = Config::read(args.config.as_deref())?.check()?;
     let listeners: Vec<String> = config.listen().iter().map(summary::listener).collect();
@@ -18,6 +18,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Status, Failure> {
     lines.extend(listeners.iter().map(|url| summary::line("listen", url)));
     lines.extend(summary::policy_and_routes(&config));
     lines.extend(config.admin().map(|admin| summary::admin(admin.listen)));
+    lines.extend(summary::notes(&config));
     say(lines.join("\n"))?;
     Ok(Status::Done)
 }

@@ -120,7 +120,9 @@ impl Config {
             table,
             faults: Vec::new(),
         };
-        let client = sections.client();
+        // Relative to the file, wherever the program was started.
+        let directory = Path::new(&name).parent().unwrap_or(Path::new("")).to_owned();
+        let client = sections.client(&directory);
         let drop_place = sections.table.get("drop").map(Spanned::span);
         let drop = sections.drop();
         let before = sections.faults.len();
@@ -414,10 +416,10 @@ impl<'i> Sections<'i> {
     }
 
     /// A file without `[client]` believes nobody.
-    fn client(&mut self) -> Policy {
+    fn client(&mut self, directory: &Path) -> Policy {
         let value = self.table.remove("client");
         value
-            .and_then(|value| self.keep(policy::policy(value)))
+            .and_then(|value| self.keep(policy::policy(value, directory)))
             .unwrap_or_else(Policy::peer)
     }
 

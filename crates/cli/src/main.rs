@@ -12,6 +12,7 @@ mod check;
 mod config;
 mod explain;
 mod output;
+mod recipe;
 mod run;
 mod status;
 mod summary;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Explain(args)) => explain::explain(args),
+        Some(Command::Recipe(args)) => recipe::recipe(&args),
     };
     match outcome {
         Ok(status) => status.into(),

@@ -4,8 +4,9 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
-use truehop::Policy;
+use truehop::{Date, LintContext, Policy};
 use truehop_edge::{ListenAddress, ListenConfig};
 
 use crate::config::Checked;
@@ -37,9 +38,28 @@ pub(crate) fn listener(listen: &ListenConfig) -> String {
     }
 }
 
+/// The snapshots that the policy trusts with their age, and what is risky about it.
+pub(crate) fn notes(config: &Checked) -> impl Iterator<Item = String> {
+    let policy = config.client();
+    let today = Date::from(SystemTime::now());
+    let sets = policy.named_sets().filter_map(move |set| {
+        let (taken, age) = (set.taken()?, set.age_in_days(today)?);
+        Some(line(
+            "set",
+            format_args!("{}, taken {taken}, {age} days ago", set.name()),
+        ))
+    });
+    let public = config.listen().iter().any(|listen| match &listen.address {
+        ListenAddress::Tcp(address) => !address.ip().is_loopback(),
+        ListenAddress::Unix(_) => false,
+    });
+    let lints = policy.lint_in(&LintContext::new().public_listener(public).today(today));
+    sets.chain(lints.into_iter().map(|lint| line("note", lint)))
+}
+
 fn trust(policy: &Policy) -> String {
-    match policy.reads() {
-        None => "from the socket; no header is believed".to_owned(),
-        Some(_) => policy.to_string(),
+    match policy.reads().is_some() || policy.reads_proxy_protocol() {
+        false => "from the socket; no header is believed".to_owned(),
+        true => policy.to_string(),
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Invariant: whoever writes `client` must write `from`; nothing is guessed from the other keys.
 
+use std::fs;
+use std::path::Path;
+
 use toml::Spanned;
 use toml::de::DeValue;
 use truehop::{Policy, PolicyConfig};
@@ -13,7 +16,9 @@ use super::section::{decode_table, kind, place};
 use super::{document, syntax_fault};
 
 /// The policy of the value `client`: one table, or a list of steps.
-pub(super) fn policy(value: Spanned<DeValue<'_>>) -> Result<Policy, Vec<Fault>> {
+///
+/// Rules `file:NAME` are read from `directory`.
+pub(super) fn policy(value: Spanned<DeValue<'_>>, directory: &Path) -> Result<Policy, Vec<Fault>> {
     let span = value.span();
     let steps = match value.get_ref() {
         DeValue::Array(steps) => steps.iter().cloned().collect(),
@@ -37,7 +42,8 @@ pub(super) fn policy(value: Spanned<DeValue<'_>>) -> Result<Policy, Vec<Fault>> 
     if !faults.is_empty() {
         return Err(faults);
     }
-    PolicyConfig::build_steps(words).map_err(|bad| {
+    let load = |name: &str| fs::read_to_string(directory.join(name)).map_err(|error| error.to_string());
+    PolicyConfig::build_steps_with(words, &load).map_err(|bad| {
         let mut path = vec![Key::Name(bad.key)];
         path.extend(bad.index.map(Key::Index));
         // Without a step at fault there was none at all.
@@ -73,19 +79,19 @@ pub(crate) fn inline_policy(text: &str) -> Result<Policy, Faults> {
     let syntax = match document(text) {
         Ok(table) => {
             let value = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
-            return policy(value).map_err(|faults| told(text, faults));
+            return policy(value, Path::new("")).map_err(|faults| told(text, faults));
         }
         Err(syntax) => syntax,
     };
     if text.trim_start().starts_with(['{', '[']) {
         return match DeValue::parse(text.trim()) {
-            Ok(value) => policy(value).map_err(|faults| told(text.trim(), faults)),
+            Ok(value) => policy(value, Path::new("")).map_err(|faults| told(text.trim(), faults)),
             Err(error) => Err(told(text.trim(), vec![syntax_fault(&error)])),
         };
     }
     let braced = format!("{{ {text} }}");
     match DeValue::parse(&braced) {
-        Ok(value) => policy(value).map_err(|faults| told(&braced, faults)),
+        Ok(value) => policy(value, Path::new("")).map_err(|faults| told(&braced, faults)),
         // Commas tell that an inline table was meant; but a list has commas, too.
         Err(_) => Err(told(text, syntax)),
     }
