@@ -11,7 +11,10 @@ use crate::steps::{Steps, succeeds};
 use crate::{target, workspace};
 
 /// Programs, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 7] = [
+    ("apache2", "apache2"),
+    ("caddy", "caddy"),
+    ("haproxy", "haproxy"),
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("openssl", "openssl"),
