@@ -10,6 +10,7 @@ mod hint;
 mod policy;
 mod section;
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -69,6 +70,8 @@ pub(crate) struct Config {
     listen_is_overridden: bool,
     workers: usize,
     client: Policy,
+    /// What the policy has read besides the config file.
+    files: Vec<PathBuf>,
     routes: Vec<RouteConfig>,
     drop: DropConfig,
     /// Where the table `[drop]` stands, when it is written.
@@ -122,7 +125,13 @@ impl Config {
         };
         // Relative to the file, wherever the program was started.
         let directory = Path::new(&name).parent().unwrap_or(Path::new("")).to_owned();
-        let client = sections.client(&directory);
+        let files = RefCell::new(Vec::new());
+        let load = |name: &str| {
+            let path = directory.join(name);
+            files.borrow_mut().push(path.clone());
+            fs::read_to_string(path).map_err(|error| error.to_string())
+        };
+        let client = sections.client(&load);
         let drop_place = sections.table.get("drop").map(Spanned::span);
         let drop = sections.drop();
         let before = sections.faults.len();
@@ -147,6 +156,7 @@ impl Config {
             listen_is_overridden: false,
             workers,
             client,
+            files: files.into_inner(),
             routes,
             drop,
             drop_place,
@@ -302,6 +312,20 @@ impl Checked {
         &self.config.client
     }
 
+    /// The files of trusted networks that the policy has read.
+    pub(crate) fn policy_files(&self) -> &[PathBuf] {
+        &self.config.files
+    }
+
+    /// The policy that the same config file makes of what those files say now.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or holds what is no rule.
+    pub(crate) fn policy_again(&self) -> Result<Policy, Faults> {
+        Config::parse(self.config.name.clone(), self.config.text.clone())?.policy()
+    }
+
     /// The routes, one line each.
     pub(crate) fn routes(&self) -> &[String] {
         &self.routes
@@ -416,10 +440,10 @@ impl<'i> Sections<'i> {
     }
 
     /// A file without `[client]` believes nobody.
-    fn client(&mut self, directory: &Path) -> Policy {
+    fn client(&mut self, load: &dyn Fn(&str) -> Result<String, String>) -> Policy {
         let value = self.table.remove("client");
         value
-            .and_then(|value| self.keep(policy::policy(value, directory)))
+            .and_then(|value| self.keep(policy::policy(value, load)))
             .unwrap_or_else(Policy::peer)
     }
 

@@ -13,6 +13,7 @@ mod config;
 mod explain;
 mod output;
 mod recipe;
+mod reload;
 mod run;
 mod status;
 mod summary;

@@ -22,6 +22,7 @@ use truehop_edge::{Bound, Service};
 use crate::args::RunArgs;
 use crate::config::{Checked, Config, data_directory};
 use crate::output::{complain, say, say_without_waiting};
+use crate::reload;
 use crate::status::{Failure, Status};
 use crate::summary;
 
@@ -44,7 +45,7 @@ pub(crate) fn run(args: RunArgs) -> Result<Status, Failure> {
     };
     let (bound, registry) = bind(&config, opened.as_ref())?;
     tell(&config, &bound, opened.as_ref());
-    serve(bound, registry, opened.map(|opened| opened.files))
+    serve(&config, bound, registry, opened.map(|opened| opened.files))
 }
 
 /// Standard output belongs to the summary and the access log.
@@ -131,8 +132,14 @@ fn tell(config: &Checked, bound: &Bound, opened: Option<&Opened>) {
 }
 
 /// Runs the workers and, on this thread, the drop's sweep, until a signal; then drains.
-fn serve(bound: Bound, registry: Registry, files: Option<FileDrop>) -> Result<Status, Failure> {
+fn serve(
+    config: &Checked,
+    bound: Bound,
+    registry: Registry,
+    files: Option<FileDrop>,
+) -> Result<Status, Failure> {
     let (runtime, mut signals) = signals()?;
+    let live = bound.policy();
     let running = bound.start(registry).map_err(|error| {
         Failure::new(
             Status::System,
@@ -143,7 +150,13 @@ fn serve(bound: Bound, registry: Registry, files: Option<FileDrop>) -> Result<St
 
     // A task of its own, so that a panic of it is an end like any other and what is under way is still finished.
     let sweep = files.as_ref().map(|files| runtime.spawn(files.sweep_forever()));
-    let status = match runtime.block_on(until_told(signals.next(), end_of(sweep))) {
+    let told = runtime.block_on(async {
+        tokio::select! {
+            told = until_told(signals.next(), end_of(sweep)) => told,
+            never = reload::follow(config, &live) => match never {},
+        }
+    });
+    let status = match told {
         None => Status::Done,
         Some(why) => {
             // A supervisor must hear of it: without the sweep files outlive their time.

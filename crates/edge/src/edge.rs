@@ -1,8 +1,10 @@
 //! From configuration to a server that can be bound.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use tokio_rustls::TlsAcceptor;
 use truehop::{Detector, Policy};
@@ -25,10 +27,27 @@ pub struct Edge {
     shared: Arc<Shared>,
 }
 
-/// What all workers read and nobody changes.
+/// The policy of a running edge, which can be replaced by another: for trusted networks that are read from files.
+/// Requests that are under way keep the one that they began with.
+#[derive(Clone, Debug)]
+pub struct LivePolicy(Arc<ArcSwap<Policy>>);
+
+impl LivePolicy {
+    /// Replaces the policy. It must read PROXY headers if, and only if, the old one does: connections that are open
+    /// have been looked at, or not.
+    pub fn replace(&self, policy: Policy) {
+        self.0.store(Arc::new(policy));
+    }
+
+    pub(crate) fn load(&self) -> impl Deref<Target = Arc<Policy>> {
+        self.0.load()
+    }
+}
+
+/// What all workers read and nobody changes, but for the policy.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) policy: Policy,
+    pub(crate) policy: LivePolicy,
     pub(crate) routes: Routes,
     pub(crate) timeouts: TimeoutsConfig,
     pub(crate) limits: LimitsConfig,
@@ -78,7 +97,7 @@ impl Edge {
             workers => workers,
         };
         let shared = Shared {
-            policy: config.client,
+            policy: LivePolicy(Arc::new(ArcSwap::from_pointee(config.client))),
             routes,
             timeouts: config.timeouts,
             limits: config.limits,

@@ -6,6 +6,7 @@
 //! 4. The route's handler answers; what happened is counted and logged when the last byte is handed over.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
@@ -148,7 +149,8 @@ async fn decide(
         _ => request.uri().path().to_owned(),
     };
 
-    let resolution = match shared.policy.resolve(arrival, request.headers()) {
+    let policy = Arc::clone(&shared.policy.load());
+    let resolution = match policy.resolve(arrival, request.headers()) {
         Ok(resolution) => resolution,
         Err(reason) => {
             line.client = Err(Some(reason));
@@ -156,10 +158,7 @@ async fn decide(
         }
     };
     line.client = Ok(resolution);
-    if let Some(suspicion) = shared
-        .detector
-        .observe(&shared.policy, &resolution, request.headers())
-    {
+    if let Some(suspicion) = shared.detector.observe(&policy, &resolution, request.headers()) {
         tracing::warn!(code = suspicion.code(), "{suspicion}");
     }
 
@@ -169,7 +168,7 @@ async fn decide(
     let Some(route) = route else {
         return page(StatusCode::NOT_FOUND, "There is nothing here.", id);
     };
-    let origin = match origin(tls, host, &shared.policy, &resolution, request.headers()) {
+    let origin = match origin(tls, host, &policy, &resolution, request.headers()) {
         Ok(origin) => origin,
         Err(reason) => {
             line.client = Err(Some(reason));
@@ -178,6 +177,7 @@ async fn decide(
     };
     let context = Context {
         worker,
+        policy: &policy,
         arrival,
         resolution,
         origin,

@@ -11,7 +11,7 @@ mod whoami;
 use std::fmt;
 
 use http::{Request, Response};
-use truehop::{Arrival, Resolution};
+use truehop::{Arrival, Policy, Resolution};
 
 pub(crate) use self::files::Files;
 pub(crate) use self::proxy::Proxy;
@@ -35,6 +35,8 @@ pub(crate) enum Handler {
 /// What is known about a request beside its own head and body.
 pub(crate) struct Context<'a> {
     pub(crate) worker: &'a Worker,
+    /// The policy under which this request was resolved.
+    pub(crate) policy: &'a Policy,
     pub(crate) arrival: Arrival,
     pub(crate) resolution: Resolution,
     pub(crate) origin: Origin,

@@ -40,7 +40,7 @@ pub use config::{
     AdminConfig, BadConfig, EdgeConfig, Key, LimitsConfig, ListenAddress, ListenConfig, ReplyConfig,
     RouteConfig, TimeoutsConfig, TlsConfig,
 };
-pub use edge::Edge;
+pub use edge::{Edge, LivePolicy};
 pub use handler::Service;
 pub use listen::BindError;
 pub use server::{Bound, Running};

@@ -25,7 +25,7 @@ use truehop::{Arrival, Peer};
 use crate::access_log::{AccessLog, Queue, Writer};
 use crate::admin::Admin;
 use crate::body::Body;
-use crate::edge::Shared;
+use crate::edge::{LivePolicy, Shared};
 use crate::front;
 use crate::handler::Handler;
 use crate::listen::{self, Listening};
@@ -64,6 +64,11 @@ impl Bound {
             listen::Socket::Tcp(listener) => listener.local_addr().ok(),
             listen::Socket::Unix(_) => None,
         }
+    }
+
+    /// The policy, to be replaced while the edge runs.
+    pub fn policy(&self) -> LivePolicy {
+        self.shared.policy.clone()
     }
 
     /// Starts the workers and returns at once.
@@ -345,11 +350,12 @@ impl Connection {
     async fn preface<S: Socket>(self, mut stream: S) {
         let shared = &self.worker.shared;
         // Operators are not proxied.
-        if self.admin.is_some() || !shared.policy.reads_proxy_protocol() {
+        let policy = Arc::clone(&shared.policy.load());
+        if self.admin.is_some() || !policy.reads_proxy_protocol() {
             let arrival = self.peer.into();
             return self.handshake(stream, arrival).await;
         }
-        match preface::read(&mut stream, &shared.policy, self.peer, &shared.timeouts).await {
+        match preface::read(&mut stream, &policy, self.peer, &shared.timeouts).await {
             Ok((arrival, read)) => self.handshake(Prefixed::new(read, stream), arrival).await,
             Err(error) => {
                 shared.metrics.unresolved(error.reason());

@@ -3,7 +3,6 @@
 //! Invariant: whoever writes `client` must write `from`; nothing is guessed from the other keys.
 
 use std::fs;
-use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -17,8 +16,11 @@ use super::{document, syntax_fault};
 
 /// The policy of the value `client`: one table, or a list of steps.
 ///
-/// Rules `file:NAME` are read from `directory`.
-pub(super) fn policy(value: Spanned<DeValue<'_>>, directory: &Path) -> Result<Policy, Vec<Fault>> {
+/// Rules `file:NAME` are read by `load`.
+pub(super) fn policy(
+    value: Spanned<DeValue<'_>>,
+    load: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<Policy, Vec<Fault>> {
     let span = value.span();
     let steps = match value.get_ref() {
         DeValue::Array(steps) => steps.iter().cloned().collect(),
@@ -42,8 +44,7 @@ pub(super) fn policy(value: Spanned<DeValue<'_>>, directory: &Path) -> Result<Po
     if !faults.is_empty() {
         return Err(faults);
     }
-    let load = |name: &str| fs::read_to_string(directory.join(name)).map_err(|error| error.to_string());
-    PolicyConfig::build_steps_with(words, &load).map_err(|bad| {
+    PolicyConfig::build_steps_with(words, load).map_err(|bad| {
         let mut path = vec![Key::Name(bad.key)];
         path.extend(bad.index.map(Key::Index));
         // Without a step at fault there was none at all.
@@ -74,24 +75,25 @@ fn decode(value: Spanned<DeValue<'_>>) -> Result<PolicyConfig, Vec<Fault>> {
 /// The policy of `--policy`: the lines of a `[client]` table, the same between commas, or a whole inline table.
 pub(crate) fn inline_policy(text: &str) -> Result<Policy, Faults> {
     const NAME: &str = "--policy";
+    let load = |name: &str| fs::read_to_string(name).map_err(|error| error.to_string());
     let told = |text: &str, faults| Faults::new(NAME, text, faults);
 
     let syntax = match document(text) {
         Ok(table) => {
             let value = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
-            return policy(value, Path::new("")).map_err(|faults| told(text, faults));
+            return policy(value, &load).map_err(|faults| told(text, faults));
         }
         Err(syntax) => syntax,
     };
     if text.trim_start().starts_with(['{', '[']) {
         return match DeValue::parse(text.trim()) {
-            Ok(value) => policy(value, Path::new("")).map_err(|faults| told(text.trim(), faults)),
+            Ok(value) => policy(value, &load).map_err(|faults| told(text.trim(), faults)),
             Err(error) => Err(told(text.trim(), vec![syntax_fault(&error)])),
         };
     }
     let braced = format!("{{ {text} }}");
     match DeValue::parse(&braced) {
-        Ok(value) => policy(value, Path::new("")).map_err(|faults| told(&braced, faults)),
+        Ok(value) => policy(value, &load).map_err(|faults| told(&braced, faults)),
         // Commas tell that an inline table was meant; but a list has commas, too.
         Err(_) => Err(told(text, syntax)),
     }

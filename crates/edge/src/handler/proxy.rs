@@ -107,7 +107,7 @@ async fn exchange(request: Request<Body>, context: &Context<'_>) -> Result<Respo
     head.headers.remove(EXPECT);
     outward::rewrite(
         &mut head.headers,
-        &shared.policy,
+        context.policy,
         &context.resolution,
         &context.origin,
         shared.forwarded,

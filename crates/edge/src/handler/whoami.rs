@@ -14,7 +14,7 @@ pub(super) fn handle(request: &Request<Body>, context: &Context<'_>) -> Response
         return method_not_allowed("GET, HEAD", context.id);
     }
     let shared = &context.worker.shared;
-    let explanation = shared.policy.explain(context.arrival, request.headers());
+    let explanation = context.policy.explain(context.arrival, request.headers());
     let suspicions = shared.detector.suspicions_of(context.resolution.peer());
     let wants_json = request.headers().get_all(ACCEPT).iter().any(|accept| {
         accept
