@@ -72,7 +72,15 @@ impl Fields for http::HeaderMap {
         std::iter::Map<http::header::ValueIter<'a, http::HeaderValue>, fn(&'a http::HeaderValue) -> &'a [u8]>;
 
     fn lines<'a>(&'a self, name: &'a str) -> Self::Lines<'a> {
-        self.get_all(name).into_iter().map(http::HeaderValue::as_bytes)
+        // A name that is known beforehand need not be checked and folded for each request.
+        static X_FORWARDED_FOR: http::HeaderName = http::HeaderName::from_static("x-forwarded-for");
+        let lines = match name {
+            "connection" => self.get_all(http::header::CONNECTION),
+            "forwarded" => self.get_all(http::header::FORWARDED),
+            "x-forwarded-for" => self.get_all(&X_FORWARDED_FOR),
+            other => self.get_all(other),
+        };
+        lines.into_iter().map(http::HeaderValue::as_bytes)
     }
 }
 
