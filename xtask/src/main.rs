@@ -1,10 +1,12 @@
-//! `cargo xtask test | check`: the two commands that say whether the tree is good.
+//! `cargo xtask test | check | fuzz | bench`: the commands that say whether the tree is good, and how good.
 //!
 //! Invariant: each sets up what it needs, says what it does and how long it took, and ends with the one status that
 //! counts. Only the standard library, so that it compiles in a second.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod check;
+mod fuzz;
 mod peers;
 mod steps;
 mod test;
@@ -18,6 +20,8 @@ use steps::say;
 const HELP: &str = "\
 cargo xtask test [FILTER...]   set up what is missing, build the binary, run all tests (or those whose name has FILTER)
 cargo xtask check              rustfmt, clippy, rustdoc, cargo deny: all of them, then which failed
+cargo xtask fuzz [TARGET...] [--seconds N]   every fuzz target, or those named, for a minute each or N seconds
+cargo xtask bench address      what an answer costs, beside other crates; writes bench/RESULTS.md
 
 Environment:
   CI=true   a peer that is missing is a failure instead of skipped tests
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["test", filters @ ..] if !filters.iter().any(|filter| filter.starts_with('-')) => test::run(filters),
         ["check"] => check::run(),
+        ["fuzz", args @ ..] if let Some(plan) = fuzz::Plan::parse(args) => fuzz::run(&plan),
+        ["bench", subject] if bench::SUBJECTS.contains(subject) => bench::run(subject),
         ["--help" | "-h" | "help"] => {
             say(HELP);
             return ExitCode::SUCCESS;

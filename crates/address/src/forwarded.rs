@@ -227,11 +227,12 @@ impl<'a> Value<'a> {
             let (mut escaped, mut has_escapes) = (false, false);
             for &byte in inside {
                 match byte {
+                    // Neither in the open nor behind a backslash.
+                    0..0x20 | 0x7f if byte != b'\t' => return None,
                     _ if escaped => escaped = false,
                     b'\\' => (escaped, has_escapes) = (true, true),
                     b'"' => return None,
-                    0x20..=0x7e | b'\t' | 0x80.. => {}
-                    _ => return None,
+                    _ => {}
                 }
             }
             return (!escaped).then_some(Self {

@@ -1,0 +1,67 @@
+//! The results as Markdown.
+
+use std::fmt::Write;
+use std::process::Command;
+use std::thread;
+
+use crate::measure::{Outcome, ROUNDS};
+
+pub fn heading() -> String {
+    let say = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output();
+        output.map_or_else(
+            |_| "unknown".to_owned(),
+            |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        )
+    };
+    let valgrind = match say("valgrind", &["--version"]) {
+        version if version == "unknown" => {
+            "valgrind is not installed, so no instructions were counted".to_owned()
+        }
+        version => format!("instructions by callgrind ({version})"),
+    };
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "# Results\n\n## Addresses\n\n`cargo xtask bench address`, {date}; {os} on {arch}, {cores} cores of a shared virtual \
+         machine, {rustc}; {valgrind}.\n\n\
+         One call each, from an `http::HeaderMap` of nine fields (PROXY: from bytes), four trusted networks. ns: the median of \
+         {ROUNDS} rounds in which all contenders of a row take turns, and in brackets the best round. The ratio is to us: \
+         2.0 takes twice as long. Only those that give the right answer are compared; what a contender does not do of what we \
+         do is said beside it, so its ratio flatters it.\n\n",
+        date = say("date", &["-u", "+%Y-%m-%d"]),
+        os = std::env::consts::OS,
+        arch = std::env::consts::ARCH,
+        rustc = say("rustc", &["--version"])
+            .split(" (")
+            .next()
+            .unwrap_or_default(),
+    )
+}
+
+pub fn costs(outcomes: &[Outcome]) -> String {
+    let mut text =
+        String::from("| what | who | ns | instructions | ratio | remarks |\n|---|---|--:|--:|--:|---|\n");
+    for outcome in outcomes {
+        let ours = outcome.lines[0].median;
+        for (index, line) in outcome.lines.iter().enumerate() {
+            let what = if index == 0 { outcome.row } else { "" };
+            let ratio = match &line.wrong {
+                None => format!("{:.2}", line.median / ours),
+                Some(_) => "-".to_owned(),
+            };
+            let instructions = line.instructions.map_or("-".to_owned(), |n| format!("{n:.0}"));
+            let remarks = match &line.wrong {
+                Some(said) => format!("**wrong: {said}**; {}", line.lacks),
+                None => line.lacks.to_owned(),
+            };
+            let (digits, median, best) = (usize::from(line.median < 100.0), line.median, line.best);
+            let _ = writeln!(
+                text,
+                "| {what} | {} | {median:.digits$} ({best:.digits$}) | {instructions} | {ratio} | {remarks} |",
+                line.name
+            );
+        }
+    }
+    text.push('\n');
+    text
+}
