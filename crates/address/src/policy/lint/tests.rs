@@ -1,3 +1,5 @@
+//! Every lint, and the cases beside it that must stay quiet.
+
 use super::*;
 use crate::policy::{Format, PolicyConfig};
 
