@@ -81,7 +81,8 @@ pub struct Addresses {
 ///
 /// # Errors
 ///
-/// [`BadHeader`] as soon as no further byte could make a valid header of it.
+/// [`BadHeader`]: a wrong signature at its first wrong byte, a line when it has ended or is too long, a binary header
+/// when its fixed part is wrong or all of it has come.
 ///
 /// # Examples
 ///
