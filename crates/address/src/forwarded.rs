@@ -20,6 +20,10 @@ const LONGEST_NODE: usize = 80;
 
 /// Whether every quote in `line` is closed.
 pub(crate) fn is_balanced(line: &[u8]) -> bool {
+    // Most lines have no quote; that is found out a word at a time.
+    if !line.contains(&b'"') {
+        return true;
+    }
     let mut quotes = Quotes::default();
     line.iter().for_each(|&byte| quotes.step(byte));
     !quotes.open
@@ -52,7 +56,50 @@ pub(crate) struct FromRight<'a, I> {
 
 /// What is left of one line, and where its last commas are.
 #[derive(Debug)]
-struct Line<'a> {
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would allocate, and there is one at a time"
+)]
+enum Line<'a> {
+    /// Without a quote: every comma separates, so the line is read from the right.
+    Plain(&'a [u8]),
+    Quoted(Quoted<'a>),
+}
+
+impl<'a> Line<'a> {
+    fn new(line: &'a [u8]) -> Self {
+        match line.contains(&b'"') {
+            false => Self::Plain(line),
+            true => Self::Quoted(Quoted::new(line)),
+        }
+    }
+
+    /// Takes the rightmost element off; the flag says whether any is left.
+    fn take(&mut self) -> (&'a [u8], bool) {
+        match self {
+            Self::Quoted(line) => line.take(),
+            Self::Plain(rest) => match rest.iter().rposition(|&b| b == b',') {
+                Some(comma) => {
+                    let element = &rest[comma + 1..];
+                    *rest = &rest[..comma];
+                    (element, true)
+                }
+                None => (std::mem::take(rest), false),
+            },
+        }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        match self {
+            Self::Plain(rest) => rest,
+            Self::Quoted(line) => line.rest,
+        }
+    }
+}
+
+/// What is left of a line with quotes, and where its last commas are.
+#[derive(Debug)]
+struct Quoted<'a> {
     rest: &'a [u8],
     commas: [usize; REMEMBERED],
     remembered: usize,
@@ -60,7 +107,7 @@ struct Line<'a> {
     more: bool,
 }
 
-impl<'a> Line<'a> {
+impl<'a> Quoted<'a> {
     fn new(rest: &'a [u8]) -> Self {
         let mut line = Self {
             rest,
@@ -136,7 +183,7 @@ impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> Elements<'a> for FromRight<'a,
     fn unread(self) -> (&'a [u8], bool) {
         let mut lines = self.lines;
         (
-            self.line.map(|line| line.rest).unwrap_or_default(),
+            self.line.map(|line| line.rest()).unwrap_or_default(),
             lines.next_back().is_some(),
         )
     }
@@ -287,8 +334,24 @@ fn split_pair(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
+
+/// The bytes of a token (RFC 9110 section 5.6.2).
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let (mut byte, others) = (0, b"!#$%&'*+-.^_`|~");
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut other = 0;
+    while other < others.len() {
+        table[others[other] as usize] = true;
+        other += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -95,6 +95,7 @@ pub struct Addresses {
 /// assert_eq!(&bytes[consumed..], b"GET / HTTP/1.1\r\n");
 /// # Ok::<(), truehop::proxy_protocol::BadHeader>(())
 /// ```
+#[inline]
 pub fn parse(bytes: &[u8], versions: Versions) -> Result<Parsed<'_>, BadHeader> {
     match (signature(bytes), versions) {
         (Signature::V1, Versions { v1: true, .. }) => v1::parse(bytes),
@@ -115,6 +116,7 @@ enum Signature {
     None,
 }
 
+#[inline]
 fn signature(bytes: &[u8]) -> Signature {
     if bytes.starts_with(&v1::SIGNATURE) {
         Signature::V1

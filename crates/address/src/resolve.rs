@@ -38,6 +38,7 @@ impl Policy {
     /// # Errors
     ///
     /// [`Unresolved`] when the policy does not give an answer: the request has no client, and no guess is made.
+    #[inline]
     pub fn resolve<F: Fields + ?Sized>(
         &self,
         arrival: impl Into<Arrival>,

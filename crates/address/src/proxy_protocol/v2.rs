@@ -1,6 +1,6 @@
 //! Version 2: the binary header (section 2.2 of the specification).
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use super::crc32c::crc32c;
 use super::{Addresses, BadHeader, Header, MAX_V2, Parsed, Tlvs};
@@ -10,6 +10,7 @@ pub(super) const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;
 
 /// Reads a header whose signature has been seen.
+#[inline]
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, BadHeader> {
     let Some(&[version_command, family_transport, high, low]) = bytes.get(SIGNATURE.len()..FIXED) else {
         return Ok(Parsed::NeedMore(FIXED));
@@ -31,12 +32,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, BadHeader> {
     let Some(body) = bytes.get(FIXED..whole) else {
         return Ok(Parsed::NeedMore(whole));
     };
-    let mut header = Header {
-        version: 2,
-        local,
-        addresses: None,
-        tlvs: Tlvs::EMPTY,
-    };
+    let (mut told, mut tlvs) = (None, Tlvs::EMPTY);
     // What a LOCAL header or one of no family carries is to be skipped unread.
     if !local && family != 0 {
         let block = match family {
@@ -45,48 +41,46 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, BadHeader> {
             _ => 216,
         };
         let (block, rest) = body.split_at_checked(block).ok_or(BadHeader::Length)?;
-        header.tlvs = Tlvs::check(rest)?;
-        if let Some((at, checksum)) = header.tlvs.checksum()? {
+        tlvs = Tlvs::check(rest)?;
+        if let Some((at, checksum)) = tlvs.checksum()? {
             verify(&bytes[..whole], whole - rest.len() + at, checksum)?;
         }
         // Datagrams do not come over a stream: then the proxy speaks of some other connection.
         if transport == 1 {
-            header.addresses = addresses(block);
+            told = Some(block);
         }
     }
     Ok(Parsed::Done {
         consumed: whole,
-        header,
+        header: Header {
+            version: 2,
+            local,
+            addresses: told.and_then(addresses),
+            tlvs,
+        },
     })
 }
 
+#[inline(always)]
 fn addresses(block: &[u8]) -> Option<Addresses> {
-    let port = |at: usize| Some(u16::from_be_bytes([*block.get(at)?, *block.get(at + 1)?]));
-    match block.len() {
-        12 => {
-            let ip = |at: usize| {
-                <[u8; 4]>::try_from(block.get(at..at + 4)?)
-                    .ok()
-                    .map(Ipv4Addr::from)
-            };
-            Some(Addresses {
-                source: SocketAddr::new(ip(0)?.into(), port(8)?),
-                destination: SocketAddr::new(ip(4)?.into(), port(10)?),
-            })
-        }
-        36 => {
-            let ip = |at: usize| {
-                <[u8; 16]>::try_from(block.get(at..at + 16)?)
-                    .ok()
-                    .map(Ipv6Addr::from)
-            };
-            Some(Addresses {
-                source: SocketAddr::new(ip(0)?.into(), port(32)?),
-                destination: SocketAddr::new(ip(16)?.into(), port(34)?),
-            })
-        }
-        _ => None,
-    }
+    let (source, destination, ports): (IpAddr, IpAddr, _) = if let Ok(block) = <&[u8; 12]>::try_from(block) {
+        let [a, b, c, d, e, f, g, h, ports @ ..] = *block;
+        ([a, b, c, d].into(), [e, f, g, h].into(), ports)
+    } else {
+        let block = <&[u8; 36]>::try_from(block).ok()?;
+        let (source, rest) = block.split_first_chunk::<16>()?;
+        let (destination, ports) = rest.split_first_chunk::<16>()?;
+        (
+            (*source).into(),
+            (*destination).into(),
+            <[u8; 4]>::try_from(ports).ok()?,
+        )
+    };
+    let [a, b, c, d] = ports;
+    Some(Addresses {
+        source: SocketAddr::new(source, u16::from_be_bytes([a, b])),
+        destination: SocketAddr::new(destination, u16::from_be_bytes([c, d])),
+    })
 }
 
 /// The checksum covers the whole header with its own four bytes taken as zero (section 2.2.3).
