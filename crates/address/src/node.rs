@@ -71,7 +71,7 @@ pub(crate) fn parse(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
             "" => None,
             _ => Some(
                 rest.strip_prefix(':')
-                    .and_then(parse_port)
+                    .and_then(|port| parse_port(port.as_bytes()))
                     .ok_or(NodeFault::Malformed)?,
             ),
         };
@@ -82,7 +82,7 @@ pub(crate) fn parse(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
         Some((_, rest)) if rest.contains(':') => specified(parse_v6(text, zone), None),
         Some((address, port)) => specified(
             parse_v4(address),
-            Some(parse_port(port).ok_or(NodeFault::Malformed)?),
+            Some(parse_port(port.as_bytes()).ok_or(NodeFault::Malformed)?),
         ),
     }
 }
@@ -91,7 +91,7 @@ pub(crate) fn parse(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
 pub(crate) fn parse_unbracketed(text: &[u8]) -> Result<Hop, NodeFault> {
     let text = str::from_utf8(text).map_err(|_| NodeFault::Malformed)?;
     let (address, port) = text.rsplit_once(':').ok_or(NodeFault::Malformed)?;
-    let port = parse_port(port).ok_or(NodeFault::Malformed)?;
+    let port = parse_port(port.as_bytes()).ok_or(NodeFault::Malformed)?;
     let ip = if address.contains(':') {
         parse_v6(address, OnZone::Reject)
     } else {
@@ -124,7 +124,7 @@ pub(crate) fn parse_rfc7239(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault>
     };
     let port = match port {
         Some(hidden) if hidden.starts_with('_') => None,
-        Some(digits) => Some(parse_port(digits).ok_or(NodeFault::Malformed)?),
+        Some(digits) => Some(parse_port(digits.as_bytes()).ok_or(NodeFault::Malformed)?),
         None => None,
     };
     if name.eq_ignore_ascii_case("unknown") || name.starts_with('_') {
@@ -149,7 +149,7 @@ fn parse_v4(text: &str) -> Option<IpAddr> {
 
 /// Four decimal numbers without leading zeros, a dot between each two: as strict as the standard library, and by hand
 /// because every hop of every request passes here.
-fn read_v4(text: &[u8]) -> Option<Ipv4Addr> {
+pub(crate) fn read_v4(text: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
     let mut rest = text;
     for (n, octet) in octets.iter_mut().enumerate() {
@@ -183,9 +183,18 @@ fn parse_v6(text: &str, zone: OnZone) -> Option<IpAddr> {
 }
 
 /// A decimal port without sign or leading zero.
-pub(crate) fn parse_port(text: &str) -> Option<u16> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if plain { text.parse().ok() } else { None }
+pub(crate) fn parse_port(text: &[u8]) -> Option<u16> {
+    match text {
+        [b'0'] => Some(0),
+        [b'1'..=b'9', ..] if text.len() <= 5 => {
+            let mut port = 0_u32;
+            for digit in text {
+                port = port * 10 + u32::from(digit.checked_sub(b'0').filter(|&digit| digit < 10)?);
+            }
+            u16::try_from(port).ok()
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -273,6 +282,19 @@ mod tests {
             "1.2.3.4:5",
         ] {
             assert_eq!(read_v4(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_digits_without_a_leading_zero() {
+        for port in [0, 1, 9, 10, 80, 443, 9999, 10_000, 65_535_u32] {
+            assert_eq!(parse_port(port.to_string().as_bytes()).map(u32::from), Some(port));
+        }
+        for text in [
+            "", "00", "080", "+80", "-1", "8 0", "80 ", "65536", "99999", "100000", "1a", "1:", "1/",
+            "\u{661}",
+        ] {
+            assert_eq!(parse_port(text.as_bytes()), None, "{text}");
         }
     }
 

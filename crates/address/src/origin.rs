@@ -169,7 +169,6 @@ fn host(text: &[u8]) -> Result<&str, Unresolved> {
 }
 
 fn port(text: &[u8]) -> Result<u16, Unresolved> {
-    let text = str::from_utf8(text).map_err(|_| Unresolved::Malformed)?;
     crate::node::parse_port(text).ok_or(Unresolved::Malformed)
 }
 

@@ -59,7 +59,8 @@ pub enum Parsed<'a> {
 pub struct Header<'a> {
     /// 1 or 2.
     pub version: u8,
-    /// Whether the proxy speaks for itself (`LOCAL`), as for its own health checks.
+    /// Whether the proxy speaks for itself (`LOCAL`), as for its own health checks. All else that such a header carries,
+    /// its family too, is skipped unread.
     pub local: bool,
     /// Source and destination of the proxied connection. `None` when there are none, or none that this connection can
     /// have: `LOCAL`, `UNKNOWN`, `UNSPEC`, Unix sockets and datagrams.
@@ -145,7 +146,7 @@ pub enum BadHeader {
     LineEnd,
     /// Version 1: not `PROXY`, family, two addresses of it and two ports, single blanks between.
     Line,
-    /// Version 2: a command, family or transport that is not assigned.
+    /// Version 2: a command that is not assigned, or beside `PROXY` a family or transport that is not.
     Unassigned,
     /// Version 2: longer than [`MAX_V2`], or shorter than the addresses of its family.
     Length,

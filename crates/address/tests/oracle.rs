@@ -35,7 +35,7 @@ struct Difference {
 
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-const DIFFERENCES: [Difference; 11] = [
+const DIFFERENCES: [Difference; 12] = [
     Difference {
         name: "signed port",
         reason: "a port is digits (section 2.1); ppp reads it with u16::from_str, which takes a sign",
@@ -76,8 +76,17 @@ const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         name: "LOCAL with too few bytes",
-        reason: "what a LOCAL header carries is skipped unread, its family too (section 2.2)",
-        is: |wire, ours, theirs| ours != &Bad && theirs == &Bad && wire.get(12) == Some(&0x20),
+        reason: "what a LOCAL header carries is skipped unread (section 2.2)",
+        is: |wire, ours, theirs| {
+            ours != &Bad && theirs == &Bad && wire.get(12) == Some(&0x20) && !names_no_family(wire)
+        },
+    },
+    Difference {
+        name: "LOCAL of no known family",
+        reason: "a LOCAL header is valid and its family is ignored (section 2.2); ppp refuses one that is unassigned",
+        is: |wire, ours, theirs| {
+            ours != &Bad && theirs == &Bad && wire.get(12) == Some(&0x20) && names_no_family(wire)
+        },
     },
     Difference {
         name: "too short, and not yet there",
@@ -142,6 +151,11 @@ fn has(wire: &[u8], part: &[u8]) -> bool {
 fn announced(wire: &[u8]) -> Option<usize> {
     let whole = wire.starts_with(V2_SIGNATURE) && wire.len() >= 16;
     whole.then(|| usize::from(u16::from_be_bytes([wire[14], wire[15]])))
+}
+
+/// Whether the family or the transport of a header of version 2 is not assigned.
+fn names_no_family(wire: &[u8]) -> bool {
+    wire.get(13).is_some_and(|byte| byte >> 4 > 3 || byte & 0xf > 2)
 }
 
 fn parts_fit(mut parts: &[u8]) -> bool {
@@ -280,9 +294,14 @@ fn v1_line() -> BoxedStrategy<Vec<u8>> {
     let wrong = (v4(), v6(), port.clone(), port).prop_map(|(s, d, sp, dp)| format!("TCP4 {s} {d} {sp} {dp}"));
     let unknown = "UNKNOWN( [ -~]{0,90})?|UNKNOWN[A-Z ]{0,9}";
     let line = prop_oneof![5 => tcp4, 5 => tcp6, 1 => wrong, 4 => unknown];
+    let line = line.prop_map(String::into_bytes);
+    // Text or not.
+    let ignored =
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| [b"UNKNOWN ", &bytes[..]].concat());
+    let line = prop_oneof![15 => line, 1 => ignored];
     let end = prop_oneof![12 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r"), 1 => Just("\n\r\n"), 1 => Just(" \r\n")];
     (line, end)
-        .prop_map(|(line, end)| format!("PROXY {line}{end}").into_bytes())
+        .prop_map(|(line, end)| [b"PROXY ", &line[..], end.as_bytes()].concat())
         .boxed()
 }
 

@@ -22,7 +22,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, BadHeader> {
         _ => return Err(BadHeader::Version),
     };
     let (family, transport) = (family_transport >> 4, family_transport & 0xf);
-    if family > 3 || transport > 2 {
+    // A LOCAL header is valid whatever family it names: that is ignored like all it carries.
+    if !local && (family > 3 || transport > 2) {
         return Err(BadHeader::Unassigned);
     }
     let whole = FIXED + usize::from(u16::from_be_bytes([high, low]));
@@ -89,5 +90,48 @@ fn verify(whole: &[u8], at: usize, checksum: [u8; 4]) -> Result<(), BadHeader> {
     match computed.to_be_bytes() == checksum {
         true => Ok(()),
         false => Err(BadHeader::Checksum),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(version_command: u8, family_transport: u8, body: &[u8]) -> Vec<u8> {
+        let fixed = [version_command, family_transport, 0, body.len() as u8];
+        [&SIGNATURE[..], &fixed, body].concat()
+    }
+
+    #[test]
+    fn a_local_header_is_valid_whatever_family_it_names_and_whatever_it_carries() {
+        for family_transport in 0..=0xff {
+            for body in [&[][..], &[9, 9, 9], &[0xff; 36]] {
+                let bytes = header(0x20, family_transport, body);
+                let Ok(Parsed::Done { consumed, header }) = parse(&bytes) else {
+                    panic!("{family_transport:#x}");
+                };
+                assert_eq!(consumed, FIXED + body.len());
+                assert!(header.local && header.addresses.is_none() && header.tlvs.iter().next().is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn a_proxied_connection_is_of_an_assigned_family_and_transport() {
+        for family_transport in 0..=0xff_u8 {
+            let assigned = family_transport >> 4 <= 3 && family_transport & 0xf <= 2;
+            let outcome = parse(&header(0x21, family_transport, &[1; 216])).map(|_| ());
+            match outcome {
+                Err(BadHeader::Unassigned) => assert!(!assigned, "{family_transport:#x}"),
+                // What follows the shorter addresses are no values.
+                _ => assert!(assigned, "{family_transport:#x}: {outcome:?}"),
+            }
+        }
+        for command in 2..=0xf_u8 {
+            assert_eq!(
+                parse(&header(0x20 | command, 0x11, &[0; 12])),
+                Err(BadHeader::Unassigned)
+            );
+        }
     }
 }
