@@ -3,18 +3,20 @@
 //! Invariant: a [`Policy`] was built from words that a person wrote ([`PolicyConfig`]); it has no public fields, no
 //! `Default`, and no way to trust everything but the word `any`.
 
+mod build;
 mod config;
 pub(crate) mod lint;
 mod trust;
+mod words;
 
 use std::fmt;
 
-pub use config::{
-    BadPolicy, CrossCheck, Format, Method, OnAllTrusted, OnDuplicate, OnUntrusted, OnZone, OriginPart,
-    Otherwise, PolicyConfig,
-};
+pub use config::{BadPolicy, PolicyConfig};
 pub(crate) use trust::Trust;
 pub use trust::Trusted;
+pub use words::{
+    CrossCheck, Format, Method, OnAllTrusted, OnDuplicate, OnUntrusted, OnZone, OriginPart, Otherwise,
+};
 
 use crate::forwarded::FORWARDED;
 use crate::network::sets::NamedSet;
