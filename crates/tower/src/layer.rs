@@ -22,6 +22,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use truehop::{Arrival, Detector, Peer, Policy, Resolution, Suspicion, Unresolved};
 
+use crate::live::LivePolicy;
 use crate::origin::ClientOrigin;
 use crate::refusal::{EmptyBadRequest, Refusal, Refused};
 use crate::removal;
@@ -78,8 +79,9 @@ pub struct ClientLayer<A = EmptyBadRequest> {
 }
 
 impl ClientLayer {
-    /// Resolves under `policy`, which may be shared already: an accept loop that reads PROXY headers needs it too.
-    pub fn new(policy: impl Into<Arc<Policy>>) -> Self {
+    /// Resolves under `policy`: a [`Policy`], an `Arc` of one that is shared already (an accept loop that reads PROXY
+    /// headers needs it too), or a [`LivePolicy`] that is replaced when a list of trusted networks changes.
+    pub fn new(policy: impl Into<LivePolicy>) -> Self {
         Self {
             rules: Arc::new(Rules {
                 policy: policy.into(),
@@ -161,9 +163,9 @@ impl<A> ClientLayer<A> {
         }
     }
 
-    /// The policy.
-    pub fn policy(&self) -> &Policy {
-        &self.rules.policy
+    /// The policy as it is now.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.rules.policy.current()
     }
 
     fn with(mut self, change: impl FnOnce(&mut Rules)) -> Self {
@@ -299,7 +301,7 @@ type SuspicionHook = dyn Fn(&Suspicion) + Send + Sync;
 /// All that a layer was told but the refusal, whose type is the caller's.
 #[derive(Clone)]
 struct Rules {
-    policy: Arc<Policy>,
+    policy: LivePolicy,
     removes: bool,
     on_decision: Option<Arc<DecisionHook>>,
     detector: Option<Arc<Detector>>,
@@ -309,7 +311,9 @@ struct Rules {
 impl Rules {
     /// Resolves `request` and tells it, and everybody who wants to know, the answer.
     fn decide<B>(&self, request: &mut Request<B>) -> Result<(), Unresolved> {
-        let decision = self.resolve(request.extensions(), request.headers());
+        // One policy for the whole of it, whoever replaces it meanwhile.
+        let policy = self.policy.load();
+        let decision = resolve(&policy, request.extensions(), request.headers());
         if let Some(hook) = &self.on_decision {
             hook(
                 decision
@@ -319,9 +323,9 @@ impl Rules {
             );
         }
         let (resolution, origin) = decision?;
-        self.notice(&resolution, request.headers());
+        self.notice(&policy, &resolution, request.headers());
         if self.removes {
-            removal::remove_forwarding(request.headers_mut(), self.policy.reads());
+            removal::remove_forwarding(request.headers_mut(), policy.reads());
         }
         let extensions = request.extensions_mut();
         extensions.insert(resolution);
@@ -333,22 +337,11 @@ impl Rules {
         Ok(())
     }
 
-    fn resolve(
-        &self,
-        extensions: &Extensions,
-        headers: &HeaderMap,
-    ) -> Result<(Resolution, ClientOrigin), Unresolved> {
-        let arrival = arrival(extensions).ok_or(Unresolved::NoAddress)?;
-        let resolution = self.policy.resolve(arrival, headers)?;
-        let origin = self.policy.origin(&resolution, headers)?;
-        Ok((resolution, origin.into()))
-    }
-
-    fn notice(&self, resolution: &Resolution, headers: &HeaderMap) {
+    fn notice(&self, policy: &Policy, resolution: &Resolution, headers: &HeaderMap) {
         let Some(detector) = &self.detector else {
             return;
         };
-        let suspicion = detector.observe(&self.policy, resolution, headers);
+        let suspicion = detector.observe(policy, resolution, headers);
         if let (Some(suspicion), Some(hook)) = (suspicion, &self.on_suspicion) {
             hook(&suspicion);
         }
@@ -356,10 +349,21 @@ impl Rules {
 
     fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
-            .field("policy", &self.policy)
+            .field("policy", &self.policy.current())
             .field("remove_forwarding_headers", &self.removes)
             .finish_non_exhaustive()
     }
+}
+
+fn resolve(
+    policy: &Policy,
+    extensions: &Extensions,
+    headers: &HeaderMap,
+) -> Result<(Resolution, ClientOrigin), Unresolved> {
+    let arrival = arrival(extensions).ok_or(Unresolved::NoAddress)?;
+    let resolution = policy.resolve(arrival, headers)?;
+    let origin = policy.origin(&resolution, headers)?;
+    Ok((resolution, origin.into()))
 }
 
 /// Where the request's connection comes from, by the most exact of what the server said.

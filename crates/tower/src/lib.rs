@@ -39,6 +39,11 @@
 //! With none of them every request is refused as [`Unresolved::NoAddress`]. `axum::serve` on a Unix socket needs one
 //! line more, outside the layer: `.layer(axum::Extension(Peer::UNIX))`.
 //!
+//! # When the proxies change
+//!
+//! A [`LivePolicy`] can be replaced while the server runs, as when a file of trusted networks was rewritten: requests to
+//! come meet the new one, and a bad file never replaces a good one. The example `follow` does so.
+//!
 //! # What goes wrong otherwise
 //!
 //! * **A handler reads `X-Forwarded-For` itself.** Anyone can write it. [`remove_forwarding_headers`] takes it away
@@ -62,8 +67,8 @@
 //! # Examples
 //!
 //! The directory `examples` has whole programs: `axum` (layer and extractors on an accept loop of its own), `hyper`
-//! (a policy without tower), `proxy_protocol` (`read_preface` and hyper) and `rate_limit` (a layer that counts by
-//! client).
+//! (a policy without tower), `proxy_protocol` (`read_preface` and hyper), `rate_limit` (a layer that counts by client) and
+//! `follow` (a policy that follows a file of trusted networks).
 //!
 //! [tower]: https://docs.rs/tower
 //! [`remove_forwarding_headers`]: ClientLayer::remove_forwarding_headers
@@ -80,6 +85,7 @@
 #[cfg(feature = "axum")]
 mod extract;
 mod layer;
+mod live;
 mod mock;
 mod origin;
 #[cfg(feature = "tokio")]
@@ -92,6 +98,7 @@ mod removal;
 #[cfg(feature = "axum")]
 pub use extract::{Client, NoResolution};
 pub use layer::{ClientLayer, ClientService, ResponseFuture};
+pub use live::{LivePolicy, OtherStart};
 pub use mock::{MockClient, MockClientService};
 pub use origin::ClientOrigin;
 #[cfg(feature = "tokio")]

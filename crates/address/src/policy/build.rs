@@ -61,6 +61,8 @@ impl PolicyConfig {
     /// ```
     ///
     /// With real files, `load` is `|name| std::fs::read_to_string(directory.join(name)).map_err(|e| e.to_string())`.
+    /// `LivePolicy` of the crate `truehop-tower` is such a place for its layer, and takes no lock to read it.
+    ///
     /// Whoever can write such a file can forge every client's address: keep it as safe as the config file.
     pub fn build_with(self, load: &dyn Fn(&str) -> Result<String, String>) -> Result<Policy, BadPolicy> {
         self.refuse_foreign_keys()?;

@@ -5,6 +5,9 @@
 #[path = "../../examples/axum.rs"]
 mod axum_example;
 #[expect(dead_code, reason = "its main is for people")]
+#[path = "../../examples/follow.rs"]
+mod follow;
+#[expect(dead_code, reason = "its main is for people")]
 #[path = "../../examples/hyper.rs"]
 mod hyper_example;
 #[cfg(feature = "tokio")]
@@ -56,6 +59,33 @@ async fn axum() {
     assert_eq!(code, 200);
     assert!(answer.ends_with("you are 203.0.113.95, by https\n"), "{answer}");
     assert_eq!(ask(address, "", "").await.0, 400);
+}
+
+#[tokio::test]
+async fn follow() {
+    use std::fs;
+    use std::path::Path;
+    use truehop_tower::{ClientLayer, LivePolicy};
+
+    let directory = &Path::new(env!("CARGO_TARGET_TMPDIR")).join("follow");
+    fs::create_dir_all(directory).unwrap();
+    let write = |rules: &str| fs::write(directory.join("proxies.txt"), rules).unwrap();
+    write("10.0.0.1\n");
+    let words = follow::words();
+    let live = LivePolicy::new(follow::read(&words, directory).unwrap());
+    let (listener, address) = listen().await;
+    tokio::spawn(follow::serve(listener, ClientLayer::new(live.clone())));
+    let client = async || ask(address, "", "X-Forwarded-For: 203.0.113.95\r\n").await.1;
+    assert!(client().await.ends_with("you are 127.0.0.1\n"));
+
+    write("10.0.0.1\n127.0.0.1  # the new one\n");
+    follow::reload(&words, directory, &live).unwrap();
+    assert!(client().await.ends_with("you are 203.0.113.95\n"));
+
+    write("10.0.0.1\n127.0.0.300\n");
+    let error = follow::reload(&words, directory, &live).unwrap_err().to_string();
+    assert!(error.starts_with("proxies.txt:2: "), "{error}");
+    assert!(client().await.ends_with("you are 203.0.113.95\n"));
 }
 
 #[tokio::test]

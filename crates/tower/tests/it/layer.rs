@@ -10,7 +10,7 @@ use truehop::{
     Arrival, Detector, FORWARDING_HEADERS, OriginPart, Otherwise, Peer, Policy, Resolution, Scheme,
     Unresolved,
 };
-use truehop_tower::{ClientLayer, ClientOrigin, Refused};
+use truehop_tower::{ClientLayer, ClientOrigin, LivePolicy, OtherStart, Refused};
 
 const PROXY: &str = "10.0.0.1:40000";
 const STRANGER: &str = "198.51.100.7:40000";
@@ -106,6 +106,55 @@ async fn a_unix_socket_has_no_address_but_may_bring_claims() {
         client(&send(&app(ClientLayer::new(unix)), request()).await),
         "203.0.113.9"
     );
+}
+
+#[tokio::test]
+async fn a_policy_that_is_replaced_counts_from_the_next_request_on() {
+    let live = LivePolicy::from(walking());
+    let layer = ClientLayer::new(live.clone());
+    let before = app(layer.clone());
+    let request = || from(STRANGER, &[("X-Forwarded-For", "203.0.113.9")]);
+    assert_eq!(client(&send(&before, request()).await), "198.51.100.7");
+
+    let other = Policy::x_forwarded_for()
+        .trusted(["198.51.100.7"])
+        .build()
+        .unwrap();
+    live.replace(other).unwrap();
+    // Services that were made before meet it too.
+    for app in [&before, &app(layer.clone())] {
+        assert_eq!(client(&send(app, request()).await), "203.0.113.9");
+    }
+    assert!(layer.policy().trusts(STRANGER.parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_request_meets_one_policy_although_it_is_replaced_meanwhile() {
+    let believing = |peer: &str| {
+        let header = Policy::header("CF-Connecting-IP").trusted([peer]);
+        header.build().unwrap()
+    };
+    let live = LivePolicy::from(believing("10.0.0.0/8"));
+    let replaced = live.clone();
+    // The hook is called between the decision and what follows from it.
+    let layer = ClientLayer::new(live.clone())
+        .remove_forwarding_headers(true)
+        .on_decision(move |_| replaced.replace(Policy::peer()).unwrap());
+    let response = send(&app(layer), from(PROXY, &[("CF-Connecting-IP", "203.0.113.9")])).await;
+    assert_eq!(client(&response), "203.0.113.9");
+    assert!(response.body().headers.is_empty());
+    assert_eq!(live.current().reads(), None);
+}
+
+#[test]
+fn a_running_policy_neither_begins_nor_ceases_to_read_proxy_headers() {
+    let reading = || Policy::proxy_protocol().trusted(["10.0.0.0/8"]).build().unwrap();
+    let live = LivePolicy::from(walking());
+    assert_eq!(live.replace(reading()), Err(OtherStart));
+    assert!(!live.current().reads_proxy_protocol());
+    let live = LivePolicy::from(Arc::new(reading()));
+    assert_eq!(live.replace(walking()), Err(OtherStart));
+    assert_eq!(live.replace(reading()), Ok(()));
 }
 
 #[tokio::test]
