@@ -74,10 +74,14 @@ impl Fields for http::HeaderMap {
     fn lines<'a>(&'a self, name: &'a str) -> Self::Lines<'a> {
         // A name that is known beforehand need not be checked and folded for each request.
         static X_FORWARDED_FOR: http::HeaderName = http::HeaderName::from_static("x-forwarded-for");
+        static X_REAL_IP: http::HeaderName = http::HeaderName::from_static("x-real-ip");
+        static CF_CONNECTING_IP: http::HeaderName = http::HeaderName::from_static("cf-connecting-ip");
         let lines = match name {
             "connection" => self.get_all(http::header::CONNECTION),
             "forwarded" => self.get_all(http::header::FORWARDED),
             "x-forwarded-for" => self.get_all(&X_FORWARDED_FOR),
+            "x-real-ip" => self.get_all(&X_REAL_IP),
+            "cf-connecting-ip" => self.get_all(&CF_CONNECTING_IP),
             other => self.get_all(other),
         };
         lines.into_iter().map(http::HeaderValue::as_bytes)
@@ -85,6 +89,7 @@ impl Fields for http::HeaderMap {
 }
 
 /// Without the optional blanks of RFC 9110 section 5.6.3.
+#[inline]
 pub(crate) fn trim_ows(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;
@@ -103,43 +108,50 @@ pub(crate) trait Elements<'a>: Iterator<Item = &'a [u8]> {
 #[derive(Debug)]
 pub(crate) struct FromRight<'a, I> {
     lines: I,
-    line: Option<&'a [u8]>,
+    /// What is left of the line that is walked; nothing before the first, and nothing at a line's end.
+    line: &'a [u8],
 }
 
 impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> FromRight<'a, I> {
     pub(crate) fn new(lines: I) -> Self {
-        Self { lines, line: None }
+        Self { lines, line: &[] }
     }
 }
 
 impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> Elements<'a> for FromRight<'a, I> {
     fn unread(self) -> (&'a [u8], bool) {
         let mut lines = self.lines;
-        (self.line.unwrap_or_default(), lines.next_back().is_some())
+        (self.line, lines.next_back().is_some())
     }
 }
 
 impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> Iterator for FromRight<'a, I> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let line = match self.line.take() {
-                Some(line) => line,
-                None => self.lines.next_back()?,
-            };
-            let element = match line.iter().rposition(|&b| b == b',') {
-                Some(comma) => {
-                    self.line = Some(&line[..comma]);
-                    &line[comma + 1..]
-                }
-                None => line,
-            };
-            let element = trim_ows(element);
+            if self.line.is_empty() {
+                self.line = self.lines.next_back()?;
+            }
+            let element = trim_ows(take_last(&mut self.line));
             if !element.is_empty() {
                 return Some(element);
             }
         }
+    }
+}
+
+/// Takes what follows the last comma off, with the comma.
+#[inline]
+pub(crate) fn take_last<'a>(line: &mut &'a [u8]) -> &'a [u8] {
+    match line.iter().rposition(|&b| b == b',') {
+        Some(comma) => {
+            let element = &line[comma + 1..];
+            *line = &line[..comma];
+            element
+        }
+        None => std::mem::take(line),
     }
 }
 

@@ -3,11 +3,11 @@
 //! A value may be quoted, and commas, semicolons and escaped quotes inside quotes are data. So an element's borders are
 //! known only when the line is read from its start.
 //!
-//! Invariants: a line whose quotes do not balance voids the whole field, whoever wrote it ([`is_balanced`]): otherwise
+//! Invariants: a line whose quotes do not balance voids the whole field, whoever wrote it ([`quotes`]): otherwise
 //! a client could open a quote that swallows what a proxy appends, or close one that a proxy opened. Lines are balanced
 //! each for itself, so no quoted value crosses a line. Within a balanced field nothing left of the answer matters.
 
-use crate::fields::{Elements, trim_ows};
+use crate::fields::{Elements, take_last, trim_ows};
 use crate::node::{self, Hop, NodeFault};
 use crate::policy::OnZone;
 
@@ -18,12 +18,38 @@ const REMEMBERED: usize = 32;
 /// The longest node with escapes that can be an address, with room to spare.
 const LONGEST_NODE: usize = 80;
 
-/// Whether every quote in `line` is closed.
-pub(crate) fn is_balanced(line: &[u8]) -> bool {
-    // Most lines have no quote; that is found out a word at a time.
-    if !line.contains(&b'"') {
-        return true;
+/// What the quotes of a field are like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Quoting {
+    /// There are none.
+    None,
+    /// Each is closed on its line.
+    Balanced,
+    /// One stays open at the end of its line.
+    Unbalanced,
+}
+
+/// Looks for quotes in all lines of a field.
+pub(crate) fn quotes<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Quoting {
+    let mut found = Quoting::None;
+    for line in lines.filter(|line| has_quote(line)) {
+        match is_balanced(line) {
+            true => found = Quoting::Balanced,
+            false => return Quoting::Unbalanced,
+        }
     }
+    found
+}
+
+/// Whether there is a quote in `line`. Most lines have none, and this is all that is ever done with what a client wrote
+/// into them, however much it is: without a branch for each byte, so that many are looked at at once.
+fn has_quote(line: &[u8]) -> bool {
+    line.chunks(256)
+        .any(|part| part.iter().fold(false, |found, &byte| found | (byte == b'"')))
+}
+
+/// Whether every quote in `line` is closed.
+fn is_balanced(line: &[u8]) -> bool {
     let mut quotes = Quotes::default();
     line.iter().for_each(|&byte| quotes.step(byte));
     !quotes.open
@@ -47,76 +73,41 @@ impl Quotes {
     }
 }
 
-/// The elements of all lines from the right; empty ones never appear. The lines must be [balanced](is_balanced).
+/// The elements of all lines from the right; empty ones never appear. The lines must be [balanced](Quoting::Balanced).
 #[derive(Debug)]
 pub(crate) struct FromRight<'a, I> {
     lines: I,
-    line: Option<Line<'a>>,
+    line: Line<'a>,
 }
 
 /// What is left of one line, and where its last commas are.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would allocate, and there is one at a time"
-)]
-enum Line<'a> {
-    /// Without a quote: every comma separates, so the line is read from the right.
-    Plain(&'a [u8]),
-    Quoted(Quoted<'a>),
-}
-
-impl<'a> Line<'a> {
-    fn new(line: &'a [u8]) -> Self {
-        match line.contains(&b'"') {
-            false => Self::Plain(line),
-            true => Self::Quoted(Quoted::new(line)),
-        }
-    }
-
-    /// Takes the rightmost element off; the flag says whether any is left.
-    fn take(&mut self) -> (&'a [u8], bool) {
-        match self {
-            Self::Quoted(line) => line.take(),
-            Self::Plain(rest) => match rest.iter().rposition(|&b| b == b',') {
-                Some(comma) => {
-                    let element = &rest[comma + 1..];
-                    *rest = &rest[..comma];
-                    (element, true)
-                }
-                None => (std::mem::take(rest), false),
-            },
-        }
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        match self {
-            Self::Plain(rest) => rest,
-            Self::Quoted(line) => line.rest,
-        }
-    }
-}
-
-/// What is left of a line with quotes, and where its last commas are.
-#[derive(Debug)]
-struct Quoted<'a> {
+struct Line<'a> {
     rest: &'a [u8],
+    /// The commas outside of quotes, the rightmost last. Not looked for in a line without quotes, where all are.
     commas: [usize; REMEMBERED],
     remembered: usize,
     /// Whether commas stand left of those that are remembered.
     more: bool,
+    has_quote: bool,
 }
 
-impl<'a> Quoted<'a> {
-    fn new(rest: &'a [u8]) -> Self {
-        let mut line = Self {
-            rest,
-            commas: [0; REMEMBERED],
-            remembered: 0,
-            more: false,
-        };
-        line.look();
-        line
+impl<'a> Line<'a> {
+    const EMPTY: Self = Self {
+        rest: &[],
+        commas: [0; REMEMBERED],
+        remembered: 0,
+        more: false,
+        has_quote: false,
+    };
+
+    /// Goes on with another line.
+    fn begin(&mut self, line: &'a [u8]) {
+        self.rest = line;
+        self.has_quote = has_quote(line);
+        if self.has_quote {
+            self.look();
+        }
     }
 
     /// Reads the line from its start and remembers the last commas outside of quotes.
@@ -137,26 +128,33 @@ impl<'a> Quoted<'a> {
         }
     }
 
-    /// Takes the rightmost element off; the flag says whether any is left.
-    fn take(&mut self) -> (&'a [u8], bool) {
+    /// Takes the rightmost element off.
+    fn take(&mut self) -> &'a [u8] {
+        if !self.has_quote {
+            return take_last(&mut self.rest);
+        }
         if self.remembered == 0 && self.more {
             self.look();
         }
-        match self.remembered.checked_sub(1).map(|last| self.commas[last]) {
-            Some(comma) => {
-                self.remembered -= 1;
+        match self.remembered.checked_sub(1) {
+            Some(last) => {
+                self.remembered = last;
+                let comma = self.commas[last];
                 let element = &self.rest[comma + 1..];
                 self.rest = &self.rest[..comma];
-                (element, true)
+                element
             }
-            None => (std::mem::take(&mut self.rest), false),
+            None => std::mem::take(&mut self.rest),
         }
     }
 }
 
 impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> FromRight<'a, I> {
     pub(crate) fn new(lines: I) -> Self {
-        Self { lines, line: None }
+        Self {
+            lines,
+            line: Line::EMPTY,
+        }
     }
 }
 
@@ -165,13 +163,11 @@ impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> Iterator for FromRight<'a, I> 
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let mut line = match self.line.take() {
-                Some(line) => line,
-                None => Line::new(self.lines.next_back()?),
-            };
-            let (element, more) = line.take();
-            self.line = more.then_some(line);
-            let element = trim_ows(element);
+            // What is left when nothing is left of a line cannot be an element.
+            if self.line.rest.is_empty() {
+                self.line.begin(self.lines.next_back()?);
+            }
+            let element = trim_ows(self.line.take());
             if !element.is_empty() {
                 return Some(element);
             }
@@ -182,10 +178,7 @@ impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> Iterator for FromRight<'a, I> 
 impl<'a, I: DoubleEndedIterator<Item = &'a [u8]>> Elements<'a> for FromRight<'a, I> {
     fn unread(self) -> (&'a [u8], bool) {
         let mut lines = self.lines;
-        (
-            self.line.map(|line| line.rest()).unwrap_or_default(),
-            lines.next_back().is_some(),
-        )
+        (self.line.rest, lines.next_back().is_some())
     }
 }
 
@@ -204,35 +197,38 @@ impl<'a> Element<'a> {
         let mut element = Self::default();
         let mut rest = text;
         loop {
-            let (pair, next) = split_pair(rest);
-            let pair = trim_ows(pair);
-            if !pair.is_empty() {
-                element.add(pair)?;
-            }
-            match next {
-                Some(next) => rest = next,
-                None => return Some(element),
-            }
+            rest = match skip_blanks(rest) {
+                [] => return Some(element),
+                [b';', after @ ..] => after,
+                pair => match skip_blanks(element.read_pair(pair)?) {
+                    [] => return Some(element),
+                    [b';', after @ ..] => after,
+                    _ => return None,
+                },
+            };
         }
     }
 
-    fn add(&mut self, pair: &'a [u8]) -> Option<()> {
-        let equals = pair.iter().position(|&b| b == b'=')?;
-        let (name, value) = (&pair[..equals], &pair[equals + 1..]);
-        if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
-            return None;
-        }
-        let is_for = name.eq_ignore_ascii_case(b"for");
-        let value = Value::parse(value, is_for)?;
-        let slot = match name {
-            _ if is_for => &mut self.for_,
-            name if name.eq_ignore_ascii_case(b"by") => &mut self.by,
-            name if name.eq_ignore_ascii_case(b"host") => &mut self.host,
-            name if name.eq_ignore_ascii_case(b"proto") => &mut self.proto,
-            _ => return Some(()),
+    /// Reads `token "=" value` and gives back what follows.
+    fn read_pair(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
+        let (name, rest) = split_while(text, is_token);
+        let value = rest.strip_prefix(b"=").filter(|_| !name.is_empty())?;
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        let is_for = is(b"for");
+        let (value, rest) = Value::read(value, is_for)?;
+        let slot = if is_for {
+            &mut self.for_
+        } else if is(b"by") {
+            &mut self.by
+        } else if is(b"host") {
+            &mut self.host
+        } else if is(b"proto") {
+            &mut self.proto
+        } else {
+            return Some(rest);
         };
         // Each parameter must not occur more than once in an element (section 4).
-        slot.replace(value).is_none().then_some(())
+        slot.replace(value).is_none().then_some(rest)
     }
 
     /// The address in `for`.
@@ -266,32 +262,29 @@ pub(crate) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Reads a token or a quoted string (RFC 9110 sections 5.6.2 and 5.6.4). Outside of `for`, an unquoted colon is
-    /// allowed: `host=example.com:8080` is as common as it is wrong.
-    fn parse(text: &'a [u8], is_for: bool) -> Option<Self> {
-        if let Some(rest) = text.strip_prefix(b"\"") {
-            let inside = rest.strip_suffix(b"\"")?;
-            let (mut escaped, mut has_escapes) = (false, false);
-            for &byte in inside {
-                match byte {
-                    // Neither in the open nor behind a backslash.
-                    0..0x20 | 0x7f if byte != b'\t' => return None,
-                    _ if escaped => escaped = false,
-                    b'\\' => (escaped, has_escapes) = (true, true),
-                    b'"' => return None,
-                    _ => {}
+    /// Reads a token or a quoted string (RFC 9110 sections 5.6.2 and 5.6.4), and gives back what follows. Outside of
+    /// `for`, an unquoted colon is allowed: `host=example.com:8080` is as common as it is wrong.
+    fn read(text: &'a [u8], is_for: bool) -> Option<(Self, &'a [u8])> {
+        let Some(inside) = text.strip_prefix(b"\"") else {
+            let (text, rest) = split_while(text, |byte| is_token(byte) || (byte == b':' && !is_for));
+            let has_escapes = false;
+            return (!text.is_empty()).then_some((Self { text, has_escapes }, rest));
+        };
+        let (mut escaped, mut has_escapes) = (false, false);
+        for (at, &byte) in inside.iter().enumerate() {
+            match byte {
+                // Neither in the open nor behind a backslash.
+                0..0x20 | 0x7f if byte != b'\t' => return None,
+                _ if escaped => escaped = false,
+                b'\\' => (escaped, has_escapes) = (true, true),
+                b'"' => {
+                    let text = &inside[..at];
+                    return Some((Self { text, has_escapes }, &inside[at + 1..]));
                 }
+                _ => {}
             }
-            return (!escaped).then_some(Self {
-                text: inside,
-                has_escapes,
-            });
         }
-        let plain = |&b: &u8| is_token(b) || (b == b':' && !is_for);
-        (!text.is_empty() && text.iter().all(plain)).then_some(Self {
-            text,
-            has_escapes: false,
-        })
+        None
     }
 
     /// The value without its escapes, or `None` when it is longer than `buffer`.
@@ -321,16 +314,16 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The first pair and what follows its semicolon. The text's quotes are balanced.
-fn split_pair(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let mut quotes = Quotes::default();
-    for (at, &byte) in text.iter().enumerate() {
-        if byte == b';' && !quotes.open {
-            return (&text[..at], Some(&text[at + 1..]));
-        }
-        quotes.step(byte);
-    }
-    (text, None)
+/// Without the blanks at its start (RFC 9110 section 5.6.3).
+fn skip_blanks(text: &[u8]) -> &[u8] {
+    split_while(text, |byte| matches!(byte, b' ' | b'\t')).1
+}
+
+/// The bytes at the start that are such, and what follows.
+#[inline]
+fn split_while(text: &[u8], is: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&byte| !is(byte)).unwrap_or(text.len());
+    text.split_at(end)
 }
 
 fn is_token(byte: u8) -> bool {
@@ -390,10 +383,21 @@ mod tests {
     #[test]
     fn quotes_balance_or_not() {
         for line in ["", "a", "\"\"", "\"\\\"\"", "\\\"\"", "a=\"b\", c=\"d\""] {
-            assert!(is_balanced(line.as_bytes()), "{line}");
+            let expected = if line.contains('"') {
+                Quoting::Balanced
+            } else {
+                Quoting::None
+            };
+            assert_eq!(quotes([line.as_bytes()].into_iter()), expected, "{line}");
         }
         for line in ["\"", "\"\\\"", "a\"\"\"", "host=\""] {
-            assert!(!is_balanced(line.as_bytes()), "{line}");
+            // On any line, wherever it stands.
+            let lines = [&b"a=\"b\""[..], line.as_bytes(), b"c"];
+            assert_eq!(quotes(lines.into_iter()), Quoting::Unbalanced, "{line}");
+        }
+        for at in [0, 1, 255, 256, 1000] {
+            let line = [&vec![b'a'; at][..], b"\"", &vec![b'a'; 300]].concat();
+            assert_eq!(quotes([&line[..]].into_iter()), Quoting::Unbalanced, "{at}");
         }
     }
 

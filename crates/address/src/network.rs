@@ -137,7 +137,7 @@ pub(crate) enum Range {
     V6(u128, u128),
 }
 
-/// A set of networks as sorted, disjoint, inclusive ranges: membership is one binary search.
+/// A set of networks as sorted, disjoint, inclusive ranges: membership is one binary search, or a glance at a few.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Networks {
     v4: Vec<(u32, u32)>,
@@ -160,6 +160,7 @@ impl Networks {
     }
 
     /// Whether `ip` lies in one of the networks. `ip` must be folded.
+    #[inline]
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
         match ip {
             IpAddr::V4(ip) => spans(&self.v4, u32::from(ip), u32::from(ip)),
@@ -188,8 +189,15 @@ fn disjoint<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
     merged
 }
 
+/// So many ranges are sooner looked at one by one than searched.
+const FEW: usize = 8;
+
 /// Whether one range holds everything from `from` to `to`.
+#[inline]
 fn spans<T: Copy + Ord>(ranges: &[(T, T)], from: T, to: T) -> bool {
+    if ranges.len() <= FEW {
+        return ranges.iter().any(|&(first, last)| first <= from && to <= last);
+    }
     let after = ranges.partition_point(|&(first, _)| first <= from);
     after > 0 && to <= ranges[after - 1].1
 }

@@ -17,11 +17,18 @@ pub struct Hop {
 }
 
 impl Hop {
+    #[inline]
     pub(crate) fn new(ip: IpAddr, port: Option<u16>) -> Self {
         Self {
             ip: ip.to_canonical(),
             port,
         }
+    }
+
+    /// Of an address that is folded already.
+    #[inline]
+    pub(crate) fn folded(ip: IpAddr) -> Self {
+        Self { ip, port: None }
     }
 
     /// The address, IPv4-mapped IPv6 folded to IPv4.
@@ -56,86 +63,89 @@ pub(crate) enum NodeFault {
 }
 
 /// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`, without surrounding blanks.
+#[inline(always)]
 pub(crate) fn parse(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
     // By far the most entries are this.
-    if let Some(ip) = read_v4(text) {
-        return specified(Some(ip.into()), None);
+    match v4(text) {
+        Some((Ipv4Addr::UNSPECIFIED, [])) => Err(NodeFault::Malformed),
+        Some((ip, [])) => Ok(Hop::folded(ip.into())),
+        Some((ip, [b':', port @ ..])) => with_port(Some(ip.into()), port),
+        _ => parse_other(text, zone),
     }
-    let text = str::from_utf8(text).map_err(|_| NodeFault::Malformed)?;
-    if text.eq_ignore_ascii_case("unknown") || text.starts_with('_') {
+}
+
+/// What does not begin with an IPv4 address.
+fn parse_other(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
+    if hides(text) {
         return Err(NodeFault::Unidentified);
     }
-    if let Some(rest) = text.strip_prefix('[') {
-        let (inside, rest) = rest.split_once(']').ok_or(NodeFault::Malformed)?;
-        let port = match rest {
-            "" => None,
-            _ => Some(
-                rest.strip_prefix(':')
-                    .and_then(|port| parse_port(port.as_bytes()))
-                    .ok_or(NodeFault::Malformed)?,
-            ),
-        };
-        return specified(parse_v6(inside, zone), port);
-    }
-    match text.split_once(':') {
-        None => specified(parse_v4(text), None),
-        Some((_, rest)) if rest.contains(':') => specified(parse_v6(text, zone), None),
-        Some((address, port)) => specified(
-            parse_v4(address),
-            Some(parse_port(port.as_bytes()).ok_or(NodeFault::Malformed)?),
-        ),
+    match split_brackets(text) {
+        None => specified(read_v6(text, zone), None),
+        Some((inside, [])) => specified(read_v6(inside, zone), None),
+        Some((inside, [b':', port @ ..])) => with_port(read_v6(inside, zone), port),
+        Some(_) => Err(NodeFault::Malformed),
     }
 }
 
 /// Reads `192.0.2.1:80` or `2001:db8::1:80`: the port is mandatory and IPv6 stands without brackets.
 pub(crate) fn parse_unbracketed(text: &[u8]) -> Result<Hop, NodeFault> {
-    let text = str::from_utf8(text).map_err(|_| NodeFault::Malformed)?;
-    let (address, port) = text.rsplit_once(':').ok_or(NodeFault::Malformed)?;
-    let port = parse_port(port.as_bytes()).ok_or(NodeFault::Malformed)?;
-    let ip = if address.contains(':') {
-        parse_v6(address, OnZone::Reject)
-    } else {
-        parse_v4(address)
-    };
-    specified(ip, Some(port))
+    let colon = text
+        .iter()
+        .rposition(|&b| b == b':')
+        .ok_or(NodeFault::Malformed)?;
+    let (address, port) = (&text[..colon], &text[colon + 1..]);
+    let ip = read_v4(address).map(IpAddr::V4);
+    with_port(ip.or_else(|| read_v6(address, OnZone::Reject)), port)
 }
 
 /// Reads a node of RFC 7239 section 6: `192.0.2.1`, `[2001:db8::1]`, `unknown` or `_hidden`, each perhaps with a port,
 /// which may be obfuscated too. IPv6 never stands without its brackets.
+#[inline]
 pub(crate) fn parse_rfc7239(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
-    let text = str::from_utf8(text).map_err(|_| NodeFault::Malformed)?;
-    let (name, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (_, after) = rest.split_once(']').ok_or(NodeFault::Malformed)?;
-            let name = &text[..text.len() - after.len()];
-            (
-                name,
-                if after.is_empty() {
-                    None
-                } else {
-                    Some(after.strip_prefix(':').ok_or(NodeFault::Malformed)?)
-                },
-            )
-        }
-        None => match text.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (text, None),
-        },
-    };
-    let port = match port {
-        Some(hidden) if hidden.starts_with('_') => None,
-        Some(digits) => Some(parse_port(digits.as_bytes()).ok_or(NodeFault::Malformed)?),
-        None => None,
-    };
-    if name.eq_ignore_ascii_case("unknown") || name.starts_with('_') {
-        return Err(NodeFault::Unidentified);
+    if let Some((ip, [])) = v4(text) {
+        return specified(Some(ip.into()), None);
     }
-    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-        Some(inside) => specified(parse_v6(inside, zone), port),
-        None => specified(parse_v4(name), port),
+    parse_rfc7239_other(text, zone)
+}
+
+/// What is more than an IPv4 address.
+fn parse_rfc7239_other(text: &[u8], zone: OnZone) -> Result<Hop, NodeFault> {
+    let brackets = split_brackets(text);
+    let (name, after) = match brackets {
+        Some((inside, after)) => (inside, after),
+        None => text.split_at(text.iter().position(|&b| b == b':').unwrap_or(text.len())),
+    };
+    let port = match after {
+        [] => None,
+        // An obfuscated port is text like a name.
+        [b':', b'_', hidden @ ..] if str::from_utf8(hidden).is_ok() => None,
+        [b':', port @ ..] => Some(parse_port(port).ok_or(NodeFault::Malformed)?),
+        _ => return Err(NodeFault::Malformed),
+    };
+    match brackets {
+        Some(_) => specified(read_v6(name, zone), port),
+        None if hides(name) => Err(NodeFault::Unidentified),
+        None => specified(read_v4(name).map(IpAddr::V4), port),
     }
 }
 
+/// Whether it is `unknown` or `_obfuscated`; that may be any text.
+fn hides(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"unknown") || (name.starts_with(b"_") && str::from_utf8(name).is_ok())
+}
+
+/// What stands between `[` and the first `]`, and what follows.
+fn split_brackets(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = text.strip_prefix(b"[")?;
+    let end = rest.iter().position(|&b| b == b']')?;
+    Some((&rest[..end], &rest[end + 1..]))
+}
+
+fn with_port(ip: Option<IpAddr>, port: &[u8]) -> Result<Hop, NodeFault> {
+    specified(ip, Some(parse_port(port).ok_or(NodeFault::Malformed)?))
+}
+
+#[inline]
 fn specified(ip: Option<IpAddr>, port: Option<u16>) -> Result<Hop, NodeFault> {
     match ip.map(|ip| Hop::new(ip, port)) {
         Some(hop) if !hop.ip.is_unspecified() => Ok(hop),
@@ -143,46 +153,59 @@ fn specified(ip: Option<IpAddr>, port: Option<u16>) -> Result<Hop, NodeFault> {
     }
 }
 
-fn parse_v4(text: &str) -> Option<IpAddr> {
-    read_v4(text.as_bytes()).map(IpAddr::V4)
-}
-
-/// Four decimal numbers without leading zeros, a dot between each two: as strict as the standard library, and by hand
-/// because every hop of every request passes here.
+/// Reads `192.0.2.1`, as strictly as the standard library.
+#[inline]
 pub(crate) fn read_v4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0; 4];
-    let mut rest = text;
-    for (n, octet) in octets.iter_mut().enumerate() {
-        if n > 0 {
-            rest = rest.strip_prefix(b".")?;
-        }
-        let mut number = 0_u16;
-        let mut digits = 0;
-        while let [digit @ b'0'..=b'9', after @ ..] = rest
-            && digits < 3
-        {
-            number = number * 10 + u16::from(digit - b'0');
-            digits += 1;
-            rest = after;
-        }
-        let least = [1, 0, 10, 100][digits];
-        *octet = u8::try_from(number)
-            .ok()
-            .filter(|_| digits > 0 && number >= least)?;
+    match v4(text) {
+        Some((ip, [])) => Some(ip),
+        _ => None,
     }
-    rest.is_empty().then(|| octets.into())
 }
 
-fn parse_v6(text: &str, zone: OnZone) -> Option<IpAddr> {
-    let address = match text.split_once('%') {
+/// Four decimal numbers without leading zeros, a dot between each two, and what follows. By hand, because every hop of
+/// every request passes here.
+#[inline]
+pub(crate) fn v4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let (a, rest) = octet(text)?;
+    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
+    Some((Ipv4Addr::new(a, b, c, d), rest))
+}
+
+/// One to three digits that are 255 at most, the first of several no zero, and what follows.
+#[inline]
+fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |at: usize| text.get(at).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10);
+    let first = digit(0)?;
+    let Some(second) = digit(1) else {
+        return Some((first, &text[1..]));
+    };
+    let two = first * 10 + second;
+    let (number, rest) = match digit(2) {
+        None => (two, &text[2..]),
+        Some(third) => (two.checked_mul(10)?.checked_add(third)?, &text[3..]),
+    };
+    // A fourth digit is no dot and no end.
+    (first != 0).then_some((number, rest))
+}
+
+fn read_v6(text: &[u8], zone: OnZone) -> Option<IpAddr> {
+    let address = match text.iter().position(|&b| b == b'%') {
         None => text,
-        Some((address, id)) if zone == OnZone::Strip && !id.is_empty() => address,
+        // What is cut off must be text, too.
+        Some(at) if zone == OnZone::Strip && at + 1 < text.len() => {
+            str::from_utf8(&text[at + 1..]).ok()?;
+            &text[..at]
+        }
         Some(_) => return None,
     };
-    address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+    let ip: Ipv6Addr = str::from_utf8(address).ok()?.parse().ok()?;
+    Some(ip.into())
 }
 
 /// A decimal port without sign or leading zero.
+#[inline]
 pub(crate) fn parse_port(text: &[u8]) -> Option<u16> {
     match text {
         [b'0'] => Some(0),

@@ -6,10 +6,10 @@
 
 use std::str;
 
-use crate::fields::{Fields, FromRight, trim_ows};
+use crate::fields::{Fields, FromRight};
 use crate::forwarded::{self, Element, Value};
 use crate::policy::{List, Policy, Source};
-use crate::resolve::{Resolution, Unresolved};
+use crate::resolve::{Resolution, Unresolved, is_nominated};
 
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
@@ -127,11 +127,7 @@ fn claim_at<'a, F: Fields + ?Sized>(
     name: &'static str,
     fields: &'a F,
 ) -> Result<Option<&'a [u8]>, Unresolved> {
-    let nominated = fields.lines("connection").any(|line| {
-        line.split(|&b| b == b',')
-            .any(|option| trim_ows(option).eq_ignore_ascii_case(name.as_bytes()))
-    });
-    if nominated {
+    if is_nominated(name, fields) {
         return Err(Unresolved::HopByHop);
     }
     let mut entries = FromRight::new(fields.lines(name));

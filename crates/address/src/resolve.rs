@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use crate::arrival::Arrival;
 use crate::explain::{Step, Trace};
 use crate::fields::{Elements, Fields, FromRight, trim_ows};
-use crate::forwarded;
+use crate::forwarded::{self, Quoting};
 use crate::node::{self, Hop, NodeFault};
 use crate::peer::Peer;
 use crate::policy::{
@@ -105,7 +105,7 @@ impl Policy {
                 None => Step::NotPrefaced,
             });
         }
-        if self.source == Source::Peer {
+        if matches!(self.source, Source::Peer) {
             trace.step(if at.named.is_some() {
                 Step::NamedIsAsked
             } else {
@@ -113,56 +113,63 @@ impl Policy {
             });
             return at.is_client(None);
         }
-        let nearest = at
-            .named
-            .map_or(peer, |hop| Peer::from(std::net::SocketAddr::new(hop.ip(), 0)));
-        if !self.trust.believes(nearest) {
+        let is_trusted = match at.named {
+            None => self.trust.believes(peer),
+            Some(named) => self.trust.believes_ip(named.ip()),
+        };
+        if !is_trusted {
             trace.step(Step::PeerIsNotTrusted);
             return at.is_client(None);
         }
         at.trusted = true;
         trace.step(Step::PeerIsTrusted);
-        let answer = match &self.source {
-            Source::Peer => return at.is_client(None),
+        match self.claimed(fields, trace) {
+            Ok(Answer::Hop(hop, depth)) => Ok(at.resolution(hop, depth, None)),
+            Ok(Answer::Peer(reason)) => at.is_client(reason),
+            Err(reason) => match self.otherwise(reason) {
+                Otherwise::Reject => Err(reason),
+                Otherwise::Peer => at.is_client(Some(reason)),
+            },
+        }
+    }
+
+    /// Whom the header names that a trusted peer sent.
+    // Apart, so that a request whose headers do not matter pays nothing for it.
+    #[inline(never)]
+    fn claimed<F: Fields + ?Sized>(&self, fields: &F, trace: &mut impl Trace) -> Result<Answer, Unresolved> {
+        let (list, walk, max_hops) = match &self.source {
+            // Nobody is asked.
+            Source::Peer => return Ok(Answer::Peer(None)),
             Source::Header {
                 name,
                 format,
                 on_duplicate,
             } => {
                 not_nominated(name, fields, trace)?;
-                self.single(fields.lines(name), *format, *on_duplicate, trace)
+                return self.single(fields.lines(name), *format, *on_duplicate, trace);
             }
-            Source::List { list, walk, max_hops } => {
-                not_nominated(list.name(), fields, trace)?;
-                match list {
-                    List::XForwardedFor => {
-                        let entries = || FromRight::new(fields.lines(X_FORWARDED_FOR));
-                        self.list(entries, node::parse, *walk, *max_hops, trace)
-                    }
-                    List::Forwarded { cross_check } => {
-                        let lines = || fields.lines(forwarded::FORWARDED);
-                        match lines().all(forwarded::is_balanced) {
-                            true => {
-                                let elements = || forwarded::FromRight::new(lines());
-                                self.list(elements, forwarded::parse, *walk, *max_hops, trace)
-                                    .and_then(|answer| self.agree(answer, *cross_check, fields, trace))
-                            }
-                            false => {
-                                trace.step(Step::Unbalanced);
-                                Err(Unresolved::Malformed)
-                            }
-                        }
-                    }
-                }
-            }
+            Source::List { list, walk, max_hops } => (*list, *walk, *max_hops),
         };
-        match answer {
-            Ok(Answer::Hop(hop, depth)) => Ok(at.resolution(hop, depth, None)),
-            Ok(Answer::Peer(reason)) => at.is_client(Some(reason)),
-            Err(reason) => match self.otherwise(reason) {
-                Otherwise::Reject => Err(reason),
-                Otherwise::Peer => at.is_client(Some(reason)),
-            },
+        not_nominated(list.name(), fields, trace)?;
+        let lines = || fields.lines(list.name());
+        let plain = || FromRight::new(lines());
+        match list {
+            List::XForwardedFor => self.list(plain, node::parse, walk, max_hops, trace),
+            List::Forwarded { cross_check } => {
+                let answer = match forwarded::quotes(lines()) {
+                    // Then every comma separates.
+                    Quoting::None => self.list(plain, forwarded::parse, walk, max_hops, trace),
+                    Quoting::Balanced => {
+                        let elements = || forwarded::FromRight::new(lines());
+                        self.list(elements, forwarded::parse, walk, max_hops, trace)
+                    }
+                    Quoting::Unbalanced => {
+                        trace.step(Step::Unbalanced);
+                        Err(Unresolved::Malformed)
+                    }
+                };
+                self.agree(answer?, cross_check, fields, trace)
+            }
         }
     }
 
@@ -219,10 +226,9 @@ impl Policy {
         if max_hops.is_some_and(|max| entries().nth(max).is_some()) {
             return Err(Unresolved::TooManyHops);
         }
-        let mut entries = entries();
+        let mut walked = entries();
         let mut depth = 0;
-        let mut leftmost = None;
-        while let Some(entry) = entries.next() {
+        while let Some(entry) = walked.next() {
             depth += 1;
             if let Walk::Count { hops, .. } = walk
                 && depth < hops
@@ -239,30 +245,29 @@ impl Policy {
                     Walk::Trust { .. } => Step::NotTrusted(entry, hop),
                 });
                 if trace.wants_unread() {
-                    let (rest, more) = entries.unread();
+                    let (rest, more) = walked.unread();
                     trace.step(Step::Unread(rest, more));
                 }
                 return Ok(Answer::Hop(hop, depth));
             }
             trace.step(Step::Trusted(entry));
-            leftmost = Some(hop);
         }
-        match (walk, leftmost) {
-            _ if depth == 0 => Err(Unresolved::MissingHeader),
-            (Walk::Count { .. }, _) => Err(Unresolved::TooFewHops),
-            (
-                Walk::Trust {
-                    on_all_trusted: OnAllTrusted::Peer,
-                },
-                _,
-            ) => Ok(Answer::Peer(Unresolved::AllTrusted)),
-            (
-                Walk::Trust {
-                    on_all_trusted: OnAllTrusted::Leftmost,
-                },
-                Some(hop),
-            ) => Ok(Answer::Hop(hop, depth)),
-            (Walk::Trust { .. }, _) => Err(Unresolved::AllTrusted),
+        let on_all_trusted = match walk {
+            _ if depth == 0 => return Err(Unresolved::MissingHeader),
+            Walk::Count { .. } => return Err(Unresolved::TooFewHops),
+            Walk::Trust { on_all_trusted } => on_all_trusted,
+        };
+        match on_all_trusted {
+            OnAllTrusted::Reject => Err(Unresolved::AllTrusted),
+            OnAllTrusted::Peer => Ok(Answer::Peer(Some(Unresolved::AllTrusted))),
+            // Found again rather than kept: nearly no walk ends here.
+            OnAllTrusted::Leftmost => {
+                let leftmost = entries()
+                    .nth(depth - 1)
+                    .and_then(|entry| parse(entry, self.on_zone).ok());
+                let hop = leftmost.ok_or(Unresolved::AllTrusted)?;
+                Ok(Answer::Hop(hop, depth))
+            }
         }
     }
 
@@ -301,15 +306,22 @@ fn not_nominated<F: Fields + ?Sized>(
     fields: &F,
     trace: &mut impl Trace,
 ) -> Result<(), Unresolved> {
-    let nominated = fields.lines("connection").any(|line| {
-        line.split(|&b| b == b',')
-            .any(|option| trim_ows(option).eq_ignore_ascii_case(name.as_bytes()))
-    });
-    if nominated {
+    if is_nominated(name, fields) {
         trace.step(Step::Nominated);
         return Err(Unresolved::HopByHop);
     }
     Ok(())
+}
+
+/// Whether `Connection` names this field (RFC 9110 section 7.6.1).
+pub(crate) fn is_nominated<F: Fields + ?Sized>(name: &str, fields: &F) -> bool {
+    fields.lines("connection").any(|line| {
+        // Mostly it is `close` or `keep-alive`, which have no room for a name.
+        line.len() >= name.len()
+            && line
+                .split(|&b| b == b',')
+                .any(|option| trim_ows(option).eq_ignore_ascii_case(name.as_bytes()))
+    })
 }
 
 fn refused(entry: &[u8], fault: NodeFault, trace: &mut impl Trace) -> Unresolved {
@@ -324,8 +336,8 @@ fn refused(entry: &[u8], fault: NodeFault, trace: &mut impl Trace) -> Unresolved
 enum Answer {
     /// The client, and how many entries from the right it stands.
     Hop(Hop, usize),
-    /// The policy says that the peer stands in, and why.
-    Peer(Unresolved),
+    /// The policy says that the peer stands in, and for which error.
+    Peer(Option<Unresolved>),
 }
 
 /// What is known of a connection before its headers are read.
@@ -353,7 +365,7 @@ impl Standing {
     fn is_client(&self, instead_of: Option<Unresolved>) -> Result<Resolution, Unresolved> {
         let client = match (self.named, self.peer.ip()) {
             (Some(named), _) => named,
-            (None, Some(ip)) => Hop::new(ip, None),
+            (None, Some(ip)) => Hop::folded(ip),
             (None, None) => return Err(Unresolved::NoAddress),
         };
         Ok(self.resolution(client, 0, instead_of))

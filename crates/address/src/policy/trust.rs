@@ -4,6 +4,7 @@
 //! and a file that names nobody are a [`BadPolicy`] that says where; nothing is skipped.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::BadPolicy;
 use crate::network::sets::NamedSet;
@@ -98,8 +99,17 @@ impl Trust {
         })
     }
 
+    #[inline]
     pub(crate) fn believes(&self, peer: Peer) -> bool {
-        self.any || peer.ip().map_or(self.unix, |ip| self.networks.contains(ip))
+        match peer.ip() {
+            Some(ip) => self.believes_ip(ip),
+            None => self.any || self.unix,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn believes_ip(&self, ip: IpAddr) -> bool {
+        self.any || self.networks.contains(ip)
     }
 
     pub(crate) fn named_sets(&self) -> impl Iterator<Item = &NamedSet> {
