@@ -67,8 +67,11 @@
 //! # Examples
 //!
 //! The directory `examples` has whole programs: `axum` (layer and extractors on an accept loop of its own), `hyper`
-//! (a policy without tower), `proxy_protocol` (`read_preface` and hyper), `rate_limit` (a layer that counts by client) and
-//! `follow` (a policy that follows a file of trusted networks).
+//! (a policy without tower), `proxy_protocol` (`read_preface` and hyper), `rate_limit` (a layer that counts by client),
+//! `follow` (a policy that follows a file of trusted networks) and `tonic` (a gRPC server).
+//!
+//! actix-web has its own kind of middleware: there, call [`Policy::resolve`] as `hyper` does, with [`Fields`] for its
+//! header map.
 //!
 //! [tower]: https://docs.rs/tower
 //! [`remove_forwarding_headers`]: ClientLayer::remove_forwarding_headers
@@ -109,4 +112,4 @@ pub use refusal::{EmptyBadRequest, Refusal, Refused};
 pub use truehop;
 
 #[cfg(doc)]
-use truehop::{Arrival, Peer, Policy, Resolution, Unresolved};
+use truehop::{Arrival, Fields, Peer, Policy, Resolution, Unresolved};

@@ -18,6 +18,9 @@ mod proxy_protocol;
 #[expect(dead_code, reason = "its main is for people")]
 #[path = "../../examples/rate_limit.rs"]
 mod rate_limit;
+#[expect(dead_code, reason = "its main is for people")]
+#[path = "../../examples/tonic.rs"]
+mod tonic_example;
 
 use std::net::SocketAddr;
 
@@ -165,4 +168,29 @@ async fn rate_limit() {
     assert_eq!(ask("2001:db8:0:2::3").await, passes);
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(ask("203.0.113.95").await, passes);
+}
+
+#[tokio::test]
+async fn tonic() {
+    let (listener, address) = listen().await;
+    let policy = Policy::x_forwarded_for().trusted(["127.0.0.1"]).build().unwrap();
+    tokio::spawn(tonic_example::serve(listener, policy));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut ask = async |headers: &[(&str, &str)]| {
+        let mut request = http::Request::post(format!("http://{address}/example.WhoAmI/Ask"))
+            .header("content-type", "application/grpc");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (response, _) = client.send_request(request.body(()).unwrap(), true).unwrap();
+        let response = response.await.unwrap();
+        let told = |name| response.headers()[name].to_str().unwrap().to_owned();
+        (told("grpc-status"), told("grpc-message"))
+    };
+    let said = |status: &str, message: &str| (status.to_owned(), message.to_owned());
+    let headers = [("x-forwarded-for", "6.6.6.6, 203.0.113.95")];
+    assert_eq!(ask(&headers).await, said("12", "but%20you%20are%20203.0.113.95"));
+    assert_eq!(ask(&[]).await, said("3", "missing-header"));
 }
