@@ -22,7 +22,8 @@
 //! ```
 //!
 //! The crate is pure: no I/O, no async, no unsafe code, and [`Policy::resolve`] allocates nothing. [`Policy::explain`]
-//! tells the same story hop by hop, for people.
+//! tells the same story hop by hop, for people. In tower, axum and tonic servers the crate `truehop-tower` puts the
+//! answer beside each request.
 //!
 //! # Before it goes out
 //!
@@ -41,6 +42,7 @@
 //! * `http`: [`Fields`] for `http::HeaderMap`.
 //! * `serde`: [`PolicyConfig`] can be read from TOML and JSON, an [`Explanation`] written.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod arrival;
@@ -75,3 +77,8 @@ pub use policy::{
     Otherwise, Policy, PolicyConfig, Trusted,
 };
 pub use resolve::{Client, Resolution, Unresolved};
+
+/// The example of the README is run like those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

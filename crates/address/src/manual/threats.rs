@@ -117,8 +117,8 @@
 //! **31. `+80`, `080`, `1_2`.** Integer parsers of most languages take one of them. Ports are digits without leading
 //! zeros, to 65535.
 //!
-//! **32. `LOCAL`, `UNKNOWN`, `UNSPEC`.** The sender has nobody to name, as in its own health checks. They are accepted,
-//! and the peer stands for itself.
+//! **32. `LOCAL`, `UNKNOWN`, `UNSPEC`.** The sender has nobody to name, as in its own health checks. They are accepted
+//! whatever else they carry, which is skipped unread, and the peer stands for itself.
 //!
 //! **33. Checksums not checked.** The specification says that a receiver must. A wrong CRC32c is an error.
 //!
