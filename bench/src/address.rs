@@ -2,7 +2,7 @@
 //!
 //! 1. Every contender of a row is asked once. A wrong answer is shown as such and takes no part in the ratio; so is one
 //!    that does less work than the row asks for.
-//! 2. All contenders of a row take turns, round after round; a figure is the median of its rounds. What disturbs the
+//! 2. All contenders of a row take turns, in many short rounds; a figure is that of a quiet round. What disturbs the
 //!    machine disturbs all of them.
 //! 3. Instructions come from callgrind, as the difference of two counts of calls: a figure without the set-up, which
 //!    does not know of time.

@@ -24,9 +24,10 @@ pub fn heading() -> String {
     format!(
         "# Results\n\n## Addresses\n\n`cargo xtask bench address`, {date}; {os} on {arch}, {cores} cores of a shared virtual \
          machine, {rustc}; {valgrind}.\n\n\
-         One call each, from an `http::HeaderMap` of nine fields (PROXY: from bytes), four trusted networks. ns: the median of \
-         {ROUNDS} rounds in which all contenders of a row take turns, and in brackets the best round. The ratio is to us: \
-         2.0 takes twice as long. Only those that give the right answer are compared; what a contender does not do of what we \
+         One call each, from an `http::HeaderMap` of nine fields (PROXY: from bytes), four trusted networks. ns: of \
+         {ROUNDS} short rounds in which all contenders of a row take turns, the one than which a tenth were quicker, and in \
+         brackets the median: others use the machine, and what they take from a round only adds to it. The ratio is of the \
+         former, to us: 2.0 takes twice as long. Only those that give the right answer are compared; what a contender does not do of what we \
          do is said beside it, so its ratio flatters it.\n\n",
         date = say("date", &["-u", "+%Y-%m-%d"]),
         os = std::env::consts::OS,
@@ -42,11 +43,11 @@ pub fn costs(outcomes: &[Outcome]) -> String {
     let mut text =
         String::from("| what | who | ns | instructions | ratio | remarks |\n|---|---|--:|--:|--:|---|\n");
     for outcome in outcomes {
-        let ours = outcome.lines[0].median;
+        let ours = outcome.lines[0].quiet;
         for (index, line) in outcome.lines.iter().enumerate() {
             let what = if index == 0 { outcome.row } else { "" };
             let ratio = match &line.wrong {
-                None => format!("{:.2}", line.median / ours),
+                None => format!("{:.2}", line.quiet / ours),
                 Some(_) => "-".to_owned(),
             };
             let instructions = line.instructions.map_or("-".to_owned(), |n| format!("{n:.0}"));
@@ -54,10 +55,10 @@ pub fn costs(outcomes: &[Outcome]) -> String {
                 Some(said) => format!("**wrong: {said}**; {}", line.lacks),
                 None => line.lacks.to_owned(),
             };
-            let (digits, median, best) = (usize::from(line.median < 100.0), line.median, line.best);
+            let (digits, quiet, median) = (usize::from(line.quiet < 100.0), line.quiet, line.median);
             let _ = writeln!(
                 text,
-                "| {what} | {} | {median:.digits$} ({best:.digits$}) | {instructions} | {ratio} | {remarks} |",
+                "| {what} | {} | {quiet:.digits$} ({median:.digits$}) | {instructions} | {ratio} | {remarks} |",
                 line.name
             );
         }
