@@ -3,6 +3,8 @@
 //! Invariant: a proxy sends none of them on; it writes its own. A sender may nominate more in `Connection`, but only
 //! optional ones: nominating `Host` or a framing field is an attack on the next hop, and is not obeyed for these.
 
+use crate::known::Known;
+
 /// The fields of one message that end at this hop.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HopByHop {
@@ -44,6 +46,27 @@ impl HopByHop {
     }
 }
 
+/// Whether a field ends at each hop even when `Connection` does not name it.
+pub(crate) fn ends_always(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyAuthenticate
+            | Known::ProxyAuthorization
+            | Known::ProxyConnection
+            | Known::Te
+            | Known::Trailer
+            | Known::TransferEncoding
+            | Known::Upgrade
+    )
+}
+
+/// Whether a nomination of this field is not obeyed.
+pub(crate) fn is_never_nominated(known: Known) -> bool {
+    matches!(known, Known::ContentLength | Known::ContentType | Known::Host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +79,20 @@ mod tests {
         }
         for name in ["x-secret2", "cookie", "close", ""] {
             assert!(!ends.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn known_names_say_the_same() {
+        let ends = HopByHop::default();
+        for known in Known::ALL {
+            let name = known.name().to_ascii_lowercase();
+            assert_eq!(ends_always(*known), ends.contains(&name), "{name}");
+            assert_eq!(
+                is_never_nominated(*known),
+                NEVER_NOMINATED.contains(&name.as_str()),
+                "{name}"
+            );
         }
     }
 

@@ -8,17 +8,33 @@ use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
+use crate::bytes::ascii;
+
 /// The host of a request, in lower case, with its port when one was written.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Host {
-    name: String,
+    name: Name,
     port: Option<u16>,
+}
+
+/// Names that are longer are allocated.
+const SHORT: usize = 54;
+
+/// A host's name, in place when it is short, so that reading a request allocates nothing.
+#[derive(Clone, Eq, PartialEq)]
+enum Name {
+    /// What follows `length` is zero.
+    Short {
+        length: u8,
+        bytes: [u8; SHORT],
+    },
+    Long(Box<str>),
 }
 
 impl Host {
     /// The name or address without the port; IPv6 in brackets.
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
     }
 
     /// The port, when one was written.
@@ -67,7 +83,7 @@ impl Host {
             return Err(BadHost::Malformed);
         }
         Ok(Self {
-            name: name.to_ascii_lowercase(),
+            name: Name::folded(name),
             port,
         })
     }
@@ -76,9 +92,42 @@ impl Host {
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
-            Some(port) => write!(f, "{}:{port}", self.name),
-            None => f.write_str(&self.name),
+            Some(port) => write!(f, "{}:{port}", self.name()),
+            None => f.write_str(self.name()),
         }
+    }
+}
+
+impl Name {
+    fn folded(name: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..name.len()), u8::try_from(name.len())) {
+            (Some(start), Ok(length)) => {
+                start.copy_from_slice(name.as_bytes());
+                start.make_ascii_lowercase();
+                Self::Short { length, bytes }
+            }
+            _ => Self::Long(name.to_ascii_lowercase().into()),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Short { length, bytes } => ascii(bytes.get(..usize::from(*length)).unwrap_or_default()),
+            Self::Long(name) => name,
+        }
+    }
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self::folded("")
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
     }
 }
 
@@ -121,6 +170,18 @@ pub enum BadHost {
     Differs,
 }
 
+impl BadHost {
+    /// A stable name for logs and metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "missing-host",
+            Self::Several => "several-hosts",
+            Self::Malformed => "bad-host",
+            Self::Differs => "host-differs",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +207,16 @@ mod tests {
             "a]b", "a[::1]", "a\0b", "é",
         ] {
             assert_eq!(host(text), Err(BadHost::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_kept_whole() {
+        for length in [1, SHORT - 1, SHORT, SHORT + 1, 300] {
+            let name = "a".repeat(length);
+            let host = Host::parse(name.to_uppercase().as_bytes()).unwrap();
+            assert_eq!(host.name(), name);
+            assert_eq!(host, Host::parse(name.as_bytes()).unwrap());
         }
     }
 
