@@ -14,5 +14,5 @@ mod outq;
 mod receipt;
 
 pub use acknowledged::{Unacknowledged, acknowledged};
-pub use file::{FileBody, FileRegion};
+pub use file::{FileBody, FileRegion, Guard};
 pub use receipt::{Courier, Receipt, receipt};

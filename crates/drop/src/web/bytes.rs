@@ -4,16 +4,13 @@
 
 use std::fs::File;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::response::Response;
 use data_encoding::BASE64;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http_body::{Frame, SizeHint};
-use truehop_delivery::{FileBody, FileRegion};
+use truehop_delivery::{FileBody, FileRegion, Guard};
 
 use crate::catalog::Record;
 use crate::collection::Held;
@@ -23,16 +20,22 @@ use crate::web::show::name_of;
 
 /// The file, and the courier that tells whether it arrived.
 pub(super) fn of(record: &Record, file: File, held: Option<Held>) -> Response {
-    let file = FileBody::from(FileRegion::new(Arc::new(file), 0, record.size));
-    let mut response = match held {
-        Some(Held { courier, leash }) => {
-            let tag = record.id.tag();
-            let mut response = Response::new(Body::new(Leashed { tag, file, leash }));
-            response.extensions_mut().insert(courier);
-            response
-        }
-        None => Response::new(Body::new(file)),
-    };
+    let mut region = FileRegion::new(Arc::new(file), 0, record.size);
+    let mut courier = None;
+    if let Some(held) = held {
+        let tag = record.id.tag();
+        region = region.guarded_by(Arc::new(Leashed {
+            tag,
+            leash: held.leash,
+        }));
+        courier = Some(held.courier);
+    }
+    let mut response = Response::new(Body::new(FileBody::from(region.clone())));
+    // For a server that has the kernel send it.
+    response.extensions_mut().insert(region);
+    if let Some(courier) = courier {
+        response.extensions_mut().insert(courier);
+    }
     headers(record, response.headers_mut());
     response
 }
@@ -74,35 +77,20 @@ fn headers(record: &Record, headers: &mut HeaderMap) {
     }
 }
 
-/// The bytes of a collection: they stop when it is cut.
+/// Watches over the bytes of a collection: they stop when it is cut.
+#[derive(Debug)]
 struct Leashed {
     tag: String,
-    file: FileBody,
     leash: Leash,
 }
 
-impl http_body::Body for Leashed {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.leash.is_cut() {
-            // The connection breaks, so that the recipient does not take a part for the whole.
-            return Poll::Ready(Some(Err(io::Error::other("the file is over"))));
-        }
-        let polled = Pin::new(&mut self.file).poll_frame(cx);
-        if let Poll::Ready(Some(Err(error))) = &polled {
-            tracing::error!(file = self.tag, %error, "a file could not be read while it was sent");
-            self.leash.fail();
-        }
-        polled
+impl Guard for Leashed {
+    fn may_go_on(&self) -> bool {
+        !self.leash.is_cut()
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.file.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.file.size_hint()
+    fn cannot_read(&self, error: &io::Error) {
+        tracing::error!(file = self.tag, %error, "a file could not be read while it was sent");
+        self.leash.fail();
     }
 }
