@@ -107,6 +107,19 @@ impl AccessLog {
         }))
     }
 
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// A copy for a line, unless nobody will read it.
+    pub(crate) fn note(&self, text: &str) -> String {
+        if self.is_on() {
+            text.to_owned()
+        } else {
+            String::new()
+        }
+    }
+
     pub(crate) fn write(&self, line: &Line) {
         let Some(buffer) = &self.0 else {
             return;

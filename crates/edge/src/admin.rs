@@ -6,24 +6,24 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use truehop::Suspicion;
 
 use crate::body::Body;
 use crate::edge::Shared;
-use crate::wire::Outgoing;
 
 /// What `/metrics` and `/ready` tell of.
+#[derive(Debug)]
 pub(crate) struct Admin {
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Arc<Registry>,
 }
 
 impl Admin {
-    pub(crate) fn answer(&self, request: &Request<Body>) -> Outgoing {
-        let (kind, body) = match request.uri().path() {
+    pub(crate) fn answer(&self, path: &str) -> Response<Body> {
+        let (kind, body) = match path {
             "/live" => ("text/plain; charset=utf-8", "ok\n".to_owned()),
             "/ready" => {
                 let warnings = warnings(&self.shared.detector.suspicions());
@@ -37,33 +37,29 @@ impl Admin {
                 match prometheus_client::encoding::text::encode(&mut text, &self.registry) {
                     Ok(()) => ("application/openmetrics-text; version=1.0.0; charset=utf-8", text),
                     Err(error) => {
-                        return outgoing(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string());
+                        return page(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string());
                     }
                 }
             }
             _ => {
-                return outgoing(
+                return page(
                     StatusCode::NOT_FOUND,
                     "text/plain",
                     "/metrics, /live or /ready\n".into(),
                 );
             }
         };
-        outgoing(StatusCode::OK, kind, body)
+        page(StatusCode::OK, kind, body)
     }
 }
 
-fn outgoing(status: StatusCode, kind: &'static str, body: String) -> Outgoing {
+fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    Outgoing {
-        response,
-        courier: None,
-        done: Box::new(|_, _| {}),
-    }
+    response
 }
 
 /// Suspicions as JSON, for `/ready` and `/whoami`.

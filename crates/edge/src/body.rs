@@ -18,7 +18,8 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// The body of a request or a response.
 pub struct Body(Kind);
 
-enum Kind {
+/// Where the bytes come from.
+pub(crate) enum Kind {
     Memory(Option<Bytes>),
     File(FileBody),
     Other(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
@@ -39,6 +40,10 @@ impl Body {
         use http_body_util::BodyExt;
 
         Self(Kind::Other(Box::pin(body.map_err(Into::into))))
+    }
+
+    pub(crate) fn into_kind(self) -> Kind {
+        self.0
     }
 }
 

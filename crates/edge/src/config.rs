@@ -123,6 +123,9 @@ pub struct TimeoutsConfig {
     /// For the head of an upstream's response, and then for each next piece of its body.
     #[serde(deserialize_with = "duration")]
     pub response: Duration,
+    /// For the next byte through a WebSocket, either way.
+    #[serde(deserialize_with = "duration")]
+    pub tunnel: Duration,
     /// For requests that are under way when the edge is told to stop.
     #[serde(deserialize_with = "duration")]
     pub shutdown: Duration,
@@ -137,6 +140,7 @@ impl Default for TimeoutsConfig {
             write: Duration::from_secs(60),
             connect: Duration::from_secs(5),
             response: Duration::from_secs(60),
+            tunnel: Duration::from_secs(3600),
             shutdown: Duration::from_secs(10),
         }
     }

@@ -24,7 +24,7 @@ pub struct Edge {
     listen: Vec<(ListenAddress, Option<TlsAcceptor>)>,
     workers: usize,
     admin: Option<AdminConfig>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// The policy of a running edge, which can be replaced by another: for trusted networks that are read from files.

@@ -5,20 +5,18 @@
 mod files;
 mod proxy;
 mod reply;
-mod service;
-mod whoami;
+pub(crate) mod service;
+pub(crate) mod whoami;
 
 use std::fmt;
 
-use http::{Request, Response};
 use truehop::{Arrival, Policy, Resolution};
+use truehop_http1::Request;
 
-pub(crate) use self::files::Files;
+pub(crate) use self::files::{Files, Shelf};
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::reply::Reply;
 pub use self::service::Service;
-use crate::body::Body;
-use crate::outward::Origin;
 use crate::page::RequestId;
 use crate::server::Worker;
 
@@ -32,17 +30,15 @@ pub(crate) enum Handler {
     WhoAmI,
 }
 
-/// What is known about a request beside its own head and body.
+/// A request that the edge itself answers, and what is known about it beside its head.
 pub(crate) struct Context<'a> {
     pub(crate) worker: &'a Worker,
+    pub(crate) request: Request<'a>,
     /// The policy under which this request was resolved.
     pub(crate) policy: &'a Policy,
     pub(crate) arrival: Arrival,
     pub(crate) resolution: Resolution,
-    pub(crate) origin: Origin,
     pub(crate) id: RequestId,
-    /// The route's place in the worker's list of pools.
-    pub(crate) route: usize,
     /// What follows the route's prefix in the normalised path.
     pub(crate) rest: &'a [u8],
     /// Whether the normalised path ends in a slash.
@@ -50,16 +46,6 @@ pub(crate) struct Context<'a> {
 }
 
 impl Handler {
-    pub(crate) async fn handle(&self, request: Request<Body>, context: &Context<'_>) -> Response<Body> {
-        match self {
-            Self::Files(files) => files.handle(request, context),
-            Self::Proxy(proxy) => proxy.handle(request, context).await,
-            Self::Reply(reply) => reply.handle(&request, context),
-            Self::Service { service, .. } => service.handle(request, context).await,
-            Self::WhoAmI => whoami::handle(&request, context),
-        }
-    }
-
     /// Whether paths on this route are secrets (a drop's id is the key to it) that do not belong in a log.
     pub(crate) fn paths_are_secret(&self) -> bool {
         matches!(self, Self::Service { .. })

@@ -2,7 +2,7 @@
 //!
 //! The way of a request, in one direction: `accept → PROXY preface → TLS → head parsed → client resolved (once) → route chosen →
 //! handler → response written → delivery confirmed → one access-log line`. Each step is a module: [`server`], [`tls`],
-//! [`wire`], [`front`], [`routes`], [`handler`], [`access_log`].
+//! [`wire`], [`front`], [`routes`], [`handler`], [`forward`], [`access_log`].
 //!
 //! One thread per core, each with a current-thread runtime and its own sockets and pools; they share nothing on the
 //! hot path but an immutable snapshot ([`edge::Shared`]).
@@ -21,6 +21,7 @@ mod admin;
 mod body;
 mod config;
 mod edge;
+mod forward;
 mod front;
 mod handler;
 mod listen;
@@ -30,6 +31,7 @@ mod page;
 mod preface;
 mod routes;
 mod server;
+mod stream;
 mod target;
 mod tls;
 mod upstream;

@@ -11,11 +11,16 @@ pub(crate) struct RequestId(pub(crate) u64);
 
 impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
 impl RequestId {
+    pub(crate) fn digits(self) -> [u8; 16] {
+        let digit = |place: usize| b"0123456789abcdef"[(self.0 >> (60 - place * 4)) as usize & 15];
+        std::array::from_fn(digit)
+    }
+
     pub(crate) fn header(self) -> HeaderValue {
         HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static("-"))
     }

@@ -3,39 +3,44 @@
 //! Invariant: a worker that is told to stop takes no new connection, answers what is under way within the configured
 //! time, and confirms its deliveries before it ends.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::Request;
+use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use truehop::{Arrival, Peer};
+use truehop::Peer;
+use truehop_http1::Limits;
 
 use crate::access_log::{AccessLog, Queue, Writer};
 use crate::admin::Admin;
-use crate::body::Body;
 use crate::edge::{LivePolicy, Shared};
-use crate::front;
-use crate::handler::Handler;
+use crate::forward::Pipes;
+use crate::handler::{Handler, Shelf};
 use crate::listen::{self, Listening};
 use crate::page::RequestId;
 use crate::preface;
+use crate::stream::{Plain, Prefixed};
 use crate::upstream::Pool;
-use crate::wire::{self, Prefixed, Socket};
+use crate::wire::{Buffers, Connection, Desk};
 
 /// A pause after an accept that failed for want of descriptors or memory: trying again at once would only burn CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The most field lines that a head may have.
+const FIELDS: usize = 256;
 
 /// How long services may take to finish once no request is under way, and how often that is looked at.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -169,34 +174,117 @@ impl fmt::Debug for Running {
 }
 
 /// One thread's share of the edge.
+#[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: AccessLog,
+    pub(crate) head_limits: Limits,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) pipes: Pipes,
+    pub(crate) shelf: Shelf,
+    pub(crate) stop: Stop,
     /// By the routes' places in the config file; only proxies have one.
     pools: Vec<Option<Pool>>,
+    desks: RefCell<Vec<Box<Desk>>>,
+    clock: RefCell<Date>,
     ids: Cell<u64>,
 }
 
+/// Free desks that a worker keeps.
+const DESKS: usize = 128;
+
+/// The time as HTTP writes it, made once a second.
+#[derive(Debug, Default)]
+struct Date {
+    second: u64,
+    text: Rc<str>,
+}
+
+/// A worker's word that it stops.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    told: Cell<bool>,
+    waiting: Notify,
+}
+
+impl Stop {
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.get()
+    }
+
+    /// Waits until it is told.
+    pub(crate) async fn told(&self) {
+        let mut waiting = pin!(self.waiting.notified());
+        waiting.as_mut().enable();
+        if !self.is_told() {
+            waiting.await;
+        }
+    }
+
+    fn tell(&self) {
+        self.told.set(true);
+        self.waiting.notify_waiters();
+    }
+}
+
 impl Worker {
-    fn new(shared: Arc<Shared>, queue: Option<Queue>) -> Self {
-        let head_limit = shared.limits.head_bytes();
+    pub(crate) fn new(shared: Arc<Shared>, queue: Option<Queue>) -> Self {
         let mut pools: Vec<Option<Pool>> = Vec::new();
         for route in shared.routes.iter() {
             pools.resize_with(pools.len().max(route.index + 1), || None);
             if let Handler::Proxy(proxy) = &route.handler {
-                pools[route.index] = Some(proxy.pool(shared.timeouts, head_limit));
+                pools[route.index] = Some(proxy.pool(shared.timeouts));
             }
         }
         let mut seed = [0; 8];
         // Ids need to differ, not to be secret: without randomness they start at 0.
         let _ = getrandom::fill(&mut seed);
         let log = AccessLog::new(queue);
+        let head_limits = Limits {
+            head: shared.limits.head_bytes(),
+            fields: FIELDS,
+        };
         Self {
             shared,
             log,
+            head_limits,
+            buffers: Rc::default(),
+            pipes: Pipes::default(),
+            shelf: Shelf::default(),
+            stop: Stop::default(),
             pools,
+            desks: RefCell::default(),
+            clock: RefCell::default(),
             ids: Cell::new(u64::from_ne_bytes(seed)),
         }
+    }
+
+    /// A place to work on a request.
+    pub(crate) fn take_desk(&self) -> Box<Desk> {
+        self.desks.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn return_desk(&self, desk: Box<Desk>) {
+        let mut desks = self.desks.borrow_mut();
+        if desks.len() < DESKS {
+            desks.push(desk);
+        }
+    }
+
+    /// The time, for the field `Date` (RFC 9110 section 6.6.1).
+    pub(crate) fn date(&self) -> Rc<str> {
+        let now = SystemTime::now();
+        let second = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let mut date = self.clock.borrow_mut();
+        if date.second != second || date.text.is_empty() {
+            *date = Date {
+                second,
+                text: httpdate::fmt_http_date(now).into(),
+            };
+        }
+        Rc::clone(&date.text)
     }
 
     pub(crate) fn pool(&self, route: usize) -> Option<&Pool> {
@@ -218,12 +306,23 @@ struct Accepting {
     admin: Option<Arc<Admin>>,
 }
 
-async fn work(shared: Arc<Shared>, queue: Option<Queue>, share: Vec<Accepting>, stop: watch::Receiver<bool>) {
+async fn work(
+    shared: Arc<Shared>,
+    queue: Option<Queue>,
+    share: Vec<Accepting>,
+    mut stop: watch::Receiver<bool>,
+) {
     let worker = Rc::new(Worker::new(shared, queue));
     let mut accepting = JoinSet::new();
     for accept in share {
-        accepting.spawn_local(accept_loop(Rc::clone(&worker), accept, stop.clone()));
+        accepting.spawn_local(accept_loop(Rc::clone(&worker), accept));
     }
+    let stopping = Rc::clone(&worker);
+    accepting.spawn_local(async move {
+        // Nobody is there any more who could say it: then it is meant, too.
+        let _ = stop.wait_for(|&stop| stop).await;
+        stopping.stop.tell();
+    });
     while accepting.join_next().await.is_some() {}
     worker.log.flush();
 }
@@ -241,7 +340,7 @@ async fn settled() {
     }
 }
 
-async fn accept_loop(worker: Rc<Worker>, accept: Accepting, mut stop: watch::Receiver<bool>) {
+async fn accept_loop(worker: Rc<Worker>, accept: Accepting) {
     let mut connections = JoinSet::new();
     let listener = match accept.socket {
         listen::Socket::Tcp(listener) => TcpListener::from_std(listener).map(Listener::Tcp),
@@ -251,25 +350,24 @@ async fn accept_loop(worker: Rc<Worker>, accept: Accepting, mut stop: watch::Rec
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be used"),
     };
-    let stopped = stop.clone();
+    let mut stopped = pin!(worker.stop.told());
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
-            _ = stop.wait_for(|&stop| stop) => break,
+            () = stopped.as_mut() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
                 failing = false;
-                let connection = Connection {
+                let arrived = Arrived {
                     worker: Rc::clone(&worker),
                     peer,
                     tls: accept.tls.clone(),
                     admin: accept.admin.clone(),
-                    stop: stopped.clone(),
                 };
-                connections.spawn_local(connection.serve(stream));
+                connections.spawn_local(arrived.serve(stream));
             }
             Err(error) => {
                 // One line for each run of failures, however long it is.
@@ -292,20 +390,15 @@ enum Listener {
     Unix(UnixListener),
 }
 
-enum Stream {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
-}
-
 impl Listener {
-    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    async fn accept(&self) -> io::Result<(Plain, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), address.into()))
+                Ok((Plain::Tcp(stream), address.into()))
             }
-            Self::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), Peer::UNIX)),
+            Self::Unix(listener) => Ok((Plain::Unix(listener.accept().await?.0), Peer::UNIX)),
         }
     }
 }
@@ -327,75 +420,80 @@ impl Drop for Open {
 }
 
 /// A connection that was accepted, with what it needs to be served.
-struct Connection {
+struct Arrived {
     worker: Rc<Worker>,
     peer: Peer,
     tls: Option<TlsAcceptor>,
     admin: Option<Arc<Admin>>,
-    stop: watch::Receiver<bool>,
 }
 
-impl Connection {
-    async fn serve(self, stream: Stream) {
+impl Arrived {
+    async fn serve(self, socket: Plain) {
         let _open = self
             .admin
             .is_none()
             .then(|| Open::new(Arc::clone(&self.worker.shared)));
-        match stream {
-            Stream::Tcp(stream) => self.preface(stream).await,
-            Stream::Unix(stream) => self.preface(stream).await,
+        // How a connection begins takes more memory than the rest of its life, so that is given back.
+        let begun = match self.is_plain() {
+            true => Some(self.plain(socket)),
+            false => Box::pin(self.begin(socket)).await,
+        };
+        if let Some(connection) = begun {
+            connection.serve().await;
         }
     }
 
-    async fn preface<S: Socket>(self, mut stream: S) {
-        let shared = &self.worker.shared;
+    /// Whether HTTP begins with the first byte.
+    fn is_plain(&self) -> bool {
         // Operators are not proxied.
+        let prefaced = self.admin.is_none() && self.worker.shared.policy.load().reads_proxy_protocol();
+        self.tls.is_none() && !prefaced
+    }
+
+    fn plain(self, socket: Plain) -> Connection {
+        Connection::new(self.worker, socket.into(), self.peer.into(), false, self.admin)
+    }
+
+    /// Reads what comes before HTTP: a PROXY header, a TLS handshake.
+    async fn begin(self, mut socket: Plain) -> Option<Connection> {
+        let shared = &self.worker.shared;
         let policy = Arc::clone(&shared.policy.load());
-        if self.admin.is_some() || !policy.reads_proxy_protocol() {
-            let arrival = self.peer.into();
-            return self.handshake(stream, arrival).await;
-        }
-        match preface::read(&mut stream, &policy, self.peer, &shared.timeouts).await {
-            Ok((arrival, read)) => self.handshake(Prefixed::new(read, stream), arrival).await,
-            Err(error) => {
-                shared.metrics.unresolved(error.reason());
-                tracing::warn!(peer = %self.peer, error = error.reason().code(), "connection closed: {error}");
-            }
-        }
-    }
-
-    async fn handshake<S: Socket>(self, stream: S, arrival: Arrival) {
-        let Some(acceptor) = &self.tls else {
-            return self.speak(stream, arrival).await;
-        };
-        match timeout(self.worker.shared.timeouts.header, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, arrival).await,
-            Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "the TLS handshake failed"),
-            Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
-        }
-    }
-
-    async fn speak<S: Socket>(self, stream: S, arrival: Arrival) {
-        let Self {
-            worker,
-            peer,
-            tls,
-            admin,
-            stop,
-        } = self;
-        let shared = Arc::clone(&worker.shared);
-        let handler = |request: Request<Body>| {
-            let (worker, admin, tls) = (Rc::clone(&worker), admin.clone(), tls.is_some());
-            async move {
-                match admin {
-                    Some(admin) => admin.answer(&request),
-                    None => front::answer(worker, arrival, tls, request).await,
+        let (arrival, read) = match self.admin {
+            Some(_) => (self.peer.into(), Bytes::new()),
+            None => match preface::read(&mut socket, &policy, self.peer, &shared.timeouts).await {
+                Ok(begun) => begun,
+                Err(error) => {
+                    shared.metrics.unresolved(error.reason());
+                    tracing::warn!(peer = %self.peer, error = error.reason().code(), "connection closed: {error}");
+                    return None;
                 }
-            }
+            },
         };
-        let refused = wire::serve(stream, &shared.timeouts, &shared.limits, stop, handler).await;
-        if let (Some(status), None) = (refused, &admin) {
-            front::refused(Rc::clone(&worker), peer, status);
+        let Some(acceptor) = &self.tls else {
+            let connection = Connection::new(self.worker, socket.into(), arrival, false, self.admin);
+            return Some(connection.has_read(&read));
+        };
+        match timeout(
+            shared.timeouts.header,
+            acceptor.accept(Prefixed::new(read, socket)),
+        )
+        .await
+        {
+            Ok(Ok(stream)) => Some(Connection::new(
+                self.worker,
+                stream.into(),
+                arrival,
+                true,
+                self.admin,
+            )),
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %self.peer, %error, "the TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(peer = %self.peer, "the TLS handshake took too long");
+                None
+            }
         }
     }
 }

@@ -5,11 +5,16 @@
 //! segments, plain or escaped, is refused, because the upstream gets the target as the client sent it. (Browsers and
 //! tools resolve dot segments before they ask; RFC 3986 section 5.2.4.)
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// The decoded path with single slashes, or `None` for one that is no path, or holds a NUL, a broken escape or a dot
 /// segment.
-pub(crate) fn normalised(path: &str) -> Option<Vec<u8>> {
+pub(crate) fn normalised(path: &str) -> Option<Cow<'_, [u8]>> {
+    if is_normal(path.as_bytes()) {
+        return Some(Cow::Borrowed(path.as_bytes()));
+    }
     if !path.starts_with('/') || has_broken_escape(path.as_bytes()) {
         return None;
     }
@@ -35,7 +40,18 @@ pub(crate) fn normalised(path: &str) -> Option<Vec<u8>> {
     if ends_in_slash || kept.is_empty() {
         path.push(b'/');
     }
-    Some(path)
+    Some(Cow::Owned(path))
+}
+
+/// Whether a path surely is as it should be: no escape, no empty segment, none that begins with a dot.
+fn is_normal(path: &[u8]) -> bool {
+    let mut last = b'x';
+    path.starts_with(b"/")
+        && path.iter().all(|&b| {
+            let fine = !matches!(b, b'%' | 0) && !(last == b'/' && matches!(b, b'/' | b'.'));
+            last = b;
+            fine
+        })
 }
 
 fn has_broken_escape(path: &[u8]) -> bool {
@@ -65,7 +81,7 @@ mod tests {
             ("/a/", "/a/"),
             ("/...", "/..."),
         ] {
-            assert_eq!(normalised(spelling).unwrap(), path.as_bytes(), "{spelling}");
+            assert_eq!(*normalised(spelling).unwrap(), *path.as_bytes(), "{spelling}");
         }
     }
 

@@ -3,27 +3,29 @@
 //! Each worker has its own pool: nothing is shared, nothing is locked. Connections are taken last in, first out, so
 //! that few stay warm and the rest can go.
 //!
-//! Invariant: a connection is in the pool only after the response on it was read to its end, and leaves it only when
-//! it is ready for a request.
+//! Invariant: a connection is in the pool only after both messages on it came to their end and nothing was left over.
+//! Whether the upstream has closed it since shows for certain only when it is used: such a request may be
+//! [sent again](crate::forward).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::rc::Rc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::time::{sleep, timeout};
 
-use crate::config::TimeoutsConfig;
-use crate::wire::UpstreamConnection;
+use crate::stream::{Plain, Stream};
 
-/// Idle connections older than this are not used: many servers close theirs after 60 to 75 seconds, gunicorn after 2.
-const KEEP: Duration = Duration::from_secs(55);
-const KEEP_AT_MOST: usize = 256;
+const KEEP_AT_MOST: usize = 1024;
+/// How often idle connections are looked after, and how many rounds they may wait: fifty-five seconds, because many
+/// servers close theirs after 60 to 75, gunicorn after 2.
+const SWEEP: Duration = Duration::from_secs(5);
+const ROUNDS: u64 = 11;
 
 /// Where an application server listens.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,32 +64,32 @@ impl fmt::Display for Upstream {
 /// The upstreams of one route, as one worker sees them.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    upstreams: Vec<(Upstream, Idle)>,
+    upstreams: Vec<(Upstream, Rc<Idle>)>,
     bind: Option<IpAddr>,
-    timeouts: TimeoutsConfig,
-    head_limit: usize,
+    patience: Duration,
     next: Cell<usize>,
 }
 
-/// Behind a lock that is never contended: a response's body, which gives the connection back, must be `Send`.
-type Idle = Arc<Mutex<Vec<(UpstreamConnection, Instant)>>>;
+/// Connections to one upstream that wait for a request, the oldest first. Each with the round of the sweep in which it
+/// came: a clock that costs nothing to read.
+#[derive(Debug, Default)]
+struct Idle {
+    connections: RefCell<Vec<(Stream, u64)>>,
+    round: Cell<u64>,
+    /// Whether somebody looks after them.
+    swept: Cell<bool>,
+}
 
 impl Pool {
-    pub(crate) fn new(
-        upstreams: &[Upstream],
-        bind: Option<IpAddr>,
-        timeouts: TimeoutsConfig,
-        head_limit: usize,
-    ) -> Self {
+    pub(crate) fn new(upstreams: &[Upstream], bind: Option<IpAddr>, patience: Duration) -> Self {
         let upstreams = upstreams
             .iter()
-            .map(|upstream| (upstream.clone(), Idle::default()))
+            .map(|upstream| (upstream.clone(), Rc::default()))
             .collect();
         Self {
             upstreams,
             bind,
-            timeouts,
-            head_limit,
+            patience,
             next: Cell::default(),
         }
     }
@@ -99,19 +101,19 @@ impl Pool {
         let mut failure = None;
         for n in 0..self.upstreams.len() {
             let (upstream, idle) = &self.upstreams[first.wrapping_add(n) % self.upstreams.len()];
-            if let Some(connection) = take_ready(idle) {
+            if let Some(stream) = idle.take() {
                 return Ok(Lent {
-                    connection,
+                    stream,
                     reused: true,
-                    idle: Arc::clone(idle),
+                    idle: Rc::clone(idle),
                 });
             }
             match self.connect(upstream).await {
-                Ok(connection) => {
+                Ok(stream) => {
                     return Ok(Lent {
-                        connection,
+                        stream,
                         reused: false,
-                        idle: Arc::clone(idle),
+                        idle: Rc::clone(idle),
                     });
                 }
                 Err(error) => {
@@ -126,57 +128,84 @@ impl Pool {
     /// A connection over which nothing went before, to the upstream of `failed`: for the one retry that a request gets.
     pub(crate) async fn take_fresh(&self, failed: Lent) -> Result<Lent, Unreachable> {
         let idle = failed.idle;
-        drop(failed.connection);
+        drop(failed.stream);
         let found = self
             .upstreams
             .iter()
-            .find(|(_, theirs)| Arc::ptr_eq(theirs, &idle));
+            .find(|(_, theirs)| Rc::ptr_eq(theirs, &idle));
         let (upstream, _) = found.ok_or(Unreachable::TimedOut)?;
         Ok(Lent {
-            connection: self.connect(upstream).await?,
+            stream: self.connect(upstream).await?,
             reused: false,
             idle,
         })
     }
 
-    async fn connect(&self, upstream: &Upstream) -> Result<UpstreamConnection, Unreachable> {
+    async fn connect(&self, upstream: &Upstream) -> Result<Stream, Unreachable> {
         let connecting = async {
-            match upstream {
+            let plain = match upstream {
                 Upstream::Tcp(authority) => {
                     let stream = connect_tcp(authority, self.bind).await?;
                     stream.set_nodelay(true)?;
-                    UpstreamConnection::start(stream, self.head_limit, self.timeouts.response).await
+                    Plain::Tcp(stream)
                 }
-                Upstream::Unix(path) => {
-                    UpstreamConnection::start(
-                        UnixStream::connect(path).await?,
-                        self.head_limit,
-                        self.timeouts.response,
-                    )
-                    .await
-                }
-            }
+                Upstream::Unix(path) => Plain::Unix(UnixStream::connect(path).await?),
+            };
+            Ok(plain.into())
         };
-        match timeout(self.timeouts.connect, connecting).await {
-            Ok(connection) => Ok(connection?),
-            Err(_) => Err(Unreachable::TimedOut),
-        }
+        timeout(self.patience, connecting)
+            .await
+            .unwrap_or(Err(Unreachable::TimedOut))
     }
 }
 
-fn take_ready(idle: &Idle) -> Option<UpstreamConnection> {
-    let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
-    while let Some((connection, since)) = idle.pop() {
-        if since.elapsed() >= KEEP {
-            // The rest is older still.
-            idle.clear();
-            return None;
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (upstream, _)) in self.upstreams.iter().enumerate() {
+            write!(f, "{}{upstream}", if n > 0 { " " } else { "" })?;
         }
-        if connection.is_ready() {
-            return Some(connection);
+        Ok(())
+    }
+}
+
+impl Idle {
+    /// The connection that was used last, unless the upstream has closed it, as far as is known without asking.
+    fn take(&self) -> Option<Stream> {
+        let mut connections = self.connections.borrow_mut();
+        while let Some((stream, _)) = connections.pop() {
+            // Nothing was asked: what has come is the end, or nonsense.
+            if !stream.has_news() {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    fn give_back(self: Rc<Self>, stream: Stream) {
+        let mut connections = self.connections.borrow_mut();
+        if connections.len() < KEEP_AT_MOST {
+            connections.push((stream, self.round.get()));
+        }
+        drop(connections);
+        if !self.swept.replace(true) {
+            tokio::task::spawn_local(self.sweep());
         }
     }
-    None
+
+    /// Closes what is too old or has ended, for as long as there is something.
+    async fn sweep(self: Rc<Self>) {
+        loop {
+            sleep(SWEEP).await;
+            let round = self.round.get() + 1;
+            self.round.set(round);
+            let mut connections = self.connections.borrow_mut();
+            connections.retain(|(stream, since)| round - since < ROUNDS && !stream.has_news());
+            if connections.is_empty() {
+                self.swept.set(false);
+                return;
+            }
+        }
+    }
 }
 
 async fn connect_tcp(authority: &str, bind: Option<IpAddr>) -> io::Result<TcpStream> {
@@ -208,22 +237,16 @@ async fn connect_tcp(authority: &str, bind: Option<IpAddr>) -> io::Result<TcpStr
 /// A connection on loan from a pool. Dropping it closes it; [`give_back`](Self::give_back) keeps it.
 #[derive(Debug)]
 pub(crate) struct Lent {
-    pub(crate) connection: UpstreamConnection,
+    pub(crate) stream: Stream,
     /// Whether requests went over it before: the upstream may have closed it meanwhile.
     pub(crate) reused: bool,
-    idle: Idle,
+    idle: Rc<Idle>,
 }
 
 impl Lent {
     /// Keeps the connection for the next request.
     pub(crate) fn give_back(self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The oldest stand first: few are used, and the others go.
-        let old = idle.partition_point(|(_, since)| since.elapsed() >= KEEP);
-        idle.drain(..old);
-        if idle.len() < KEEP_AT_MOST {
-            idle.push((self.connection, Instant::now()));
-        }
+        self.idle.give_back(self.stream);
     }
 }
 

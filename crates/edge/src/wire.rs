@@ -1,308 +1,324 @@
-//! HTTP/1.1 between a client and the handlers: the only module that knows which engine reads and writes the wire.
+//! HTTP/1.1 with a client: one task for a connection, which reads requests, has them answered, and writes the answers.
 //!
-//! Below stands hyper. Above, a handler gets an `http::Request<Body>` and gives back an [`Outgoing`]; nothing of hyper
-//! shows through.
+//! 1. Wait for the first byte. Nothing is held meanwhile but the socket and a timer.
+//! 2. Read a head ([`truehop_http1`]); one that is not HTTP is refused with its status, and nothing behind it is read.
+//! 3. [`front`] decides who answers: the edge itself, a service, or an upstream ([`forward`](crate::forward)).
+//! 4. The answer goes out ([`answer`]); what the client still sends of a body that nobody wants is [drained](linger).
 //!
-//! Invariants: every wait on a client has an end ([`Clocked`]); and a courier is told "delivered" only after the last
-//! byte of its response left for the kernel *and* the kernel reported it acknowledged.
+//! Invariants: every wait has an end ([`Clock`]); answers leave in the order of the requests; what follows a request
+//! whose body was not read to its end is never taken for another request; and a courier is told "delivered" only
+//! after the last byte of its response left for the kernel *and* the kernel reported it acknowledged.
 
-mod client;
-mod clocked;
-mod incoming;
-mod prefixed;
+mod answer;
+mod body;
+mod buffer;
+mod clock;
+mod confirm;
+mod linger;
+mod pull;
 
-use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body::{Frame, SizeHint};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio_rustls::server::TlsStream;
-use truehop_delivery::{Courier, acknowledged};
+use http::StatusCode;
+use tokio::time::Instant;
+use truehop::Arrival;
+use truehop_http1::{BadRequest, Request, RequestHead, ResponseHead, Rewrite, Version};
 
-pub(crate) use self::client::{NoAnswer, UpstreamConnection};
-use self::clocked::{Clocked, Phase};
-pub(crate) use self::incoming::{BodyEnd, Ended, Incoming};
-pub(crate) use self::prefixed::Prefixed;
-use crate::body::{Body, BoxError};
-use crate::config::{LimitsConfig, TimeoutsConfig};
+pub(crate) use self::body::{BodyLeft, Content};
+pub(crate) use self::buffer::{Buffer, Buffers};
+pub(crate) use self::clock::{Clock, Late};
+use self::confirm::Confirmations;
+pub(crate) use self::pull::watch;
+use crate::admin::Admin;
+use crate::forward::{self, Forwarded};
+use crate::front::{self, Decision, Record};
+use crate::server::Worker;
+use crate::stream::Stream;
 
-/// How long the kernel may take to report a response acknowledged.
-const ACKNOWLEDGEMENT_LIMIT: Duration = Duration::from_secs(30);
+/// How long a connection keeps its memory at hand for the next request.
+const SOON: Duration = Duration::from_secs(1);
 
-/// A response on its way out, with what must happen when it is through.
-pub(crate) struct Outgoing {
-    pub(crate) response: Response<Body>,
-    /// Told when every byte was acknowledged by the peer.
-    pub(crate) courier: Option<Courier>,
-    /// Called once with the body bytes that were handed to the wire, and whether that was all of them.
-    pub(crate) done: Done,
+/// A connection to a client.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) stream: Stream,
+    pub(crate) arrival: Arrival,
+    /// Whether the client speaks TLS with us.
+    pub(crate) tls: bool,
+    /// Who answers on the operator's listener.
+    pub(crate) admin: Option<Arc<Admin>>,
+    clock: Clock,
+    /// What was read and belongs to nothing yet.
+    input: Option<Buffer>,
+    confirmations: Confirmations,
 }
 
-/// Serves one connection until it ends, or until `stop` turns true and the request under way is answered. Gives back
-/// the status of a head that was refused without a handler.
-pub(crate) async fn serve<S, H, F>(
-    stream: S,
-    timeouts: &TimeoutsConfig,
-    limits: &LimitsConfig,
-    mut stop: watch::Receiver<bool>,
-    handler: H,
-) -> Option<StatusCode>
-where
-    S: Socket,
-    H: Fn(Request<Body>) -> F,
-    F: Future<Output = Outgoing>,
-{
-    let connection = Rc::new(Connection::new(timeouts));
-    let io = Clocked::new(stream, timeouts, Rc::clone(&connection));
-    let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        connection.phase.answering();
-        let request =
-            request.map(|body| Body::new(Incoming::new(body, timeouts.body, connection.phase.reading())));
-        let answer = handler(request);
-        let connection = Rc::clone(&connection);
-        async move { Ok::<_, Infallible>(track(answer.await, connection)) }
-    });
-    let serving = http1::Builder::new()
-        .max_buf_size(limits.head_bytes())
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(io), service);
-    let mut serving = std::pin::pin!(serving);
-    let served = async {
-        tokio::select! {
-            result = serving.as_mut() => result,
-            _ = stop.wait_for(|&stop| stop) => {
-                serving.as_mut().graceful_shutdown();
-                serving.await
-            }
-        }
-    };
-    let refused = tokio::select! {
-        // The phase is what the engine has just made of it when the clock is looked at.
-        biased;
-        result = served => result.err().and_then(|error| {
-            tracing::debug!(%error, "connection ended");
-            refusal(&error)
-        }),
-        () = poll_fn(|cx| connection.phase.poll_late(cx)) => {
-            tracing::debug!("the client sent no whole request in time");
-            None
-        }
-    };
-    connection.cut_short();
-    let mut confirmations = connection.confirmations.take();
-    while confirmations.join_next().await.is_some() {}
-    refused
+/// What each request needs for a while and no connection keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    /// The request as it goes to an upstream.
+    pub(crate) outward: Rewrite,
+    /// The response as it goes to the client.
+    pub(crate) homeward: Rewrite,
+    pub(crate) text: Vec<u8>,
 }
 
-/// The status with which the engine itself has refused a head, before any handler saw it.
-fn refusal(error: &hyper::Error) -> Option<StatusCode> {
-    if error.is_parse_too_large() {
-        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-    } else {
-        error.is_parse().then_some(StatusCode::BAD_REQUEST)
-    }
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Then {
+    /// The next request may come.
+    Next,
+    /// It ends; the client may still be sending, and gets the time to read its answer.
+    Linger,
+    /// It ends.
+    Close,
 }
-
-/// A byte stream over a socket of the kernel's, which can be asked for acknowledgements.
-pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin {
-    fn socket(&self) -> BorrowedFd<'_>;
-
-    /// Whether the kernel takes bytes for read when their reader goes away without reading them.
-    fn forgets_unread(&self) -> bool;
-}
-
-impl Socket for TcpStream {
-    fn socket(&self) -> BorrowedFd<'_> {
-        self.as_fd()
-    }
-
-    fn forgets_unread(&self) -> bool {
-        false
-    }
-}
-
-impl Socket for UnixStream {
-    fn socket(&self) -> BorrowedFd<'_> {
-        self.as_fd()
-    }
-
-    fn forgets_unread(&self) -> bool {
-        true
-    }
-}
-
-impl<S: Socket> Socket for TlsStream<S> {
-    fn socket(&self) -> BorrowedFd<'_> {
-        self.get_ref().0.socket()
-    }
-
-    fn forgets_unread(&self) -> bool {
-        self.get_ref().0.forgets_unread()
-    }
-}
-
-/// What the parts of one connection share.
-struct Connection {
-    phase: Phase,
-    /// Responses whose last byte went to the engine and has not left its buffer yet.
-    leaving: RefCell<Vec<Leaving>>,
-    /// Deliveries for which the kernel's word is awaited.
-    confirmations: RefCell<JoinSet<()>>,
-    /// Whether the socket has failed.
-    broken: Cell<bool>,
-}
-
-/// A response on its last way.
-struct Leaving {
-    sent: u64,
-    courier: Option<Courier>,
-    done: Done,
-}
-
-type Done = Box<dyn FnOnce(u64, bool)>;
 
 impl Connection {
-    fn new(timeouts: &TimeoutsConfig) -> Self {
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        stream: Stream,
+        arrival: Arrival,
+        tls: bool,
+        admin: Option<Arc<Admin>>,
+    ) -> Self {
         Self {
-            phase: Phase::new(timeouts),
-            leaving: RefCell::default(),
-            confirmations: RefCell::default(),
-            broken: Cell::default(),
+            worker,
+            stream,
+            arrival,
+            tls,
+            admin,
+            clock: Clock::default(),
+            input: None,
+            confirmations: Confirmations::default(),
         }
     }
 
-    /// All that was buffered has left for the kernel: responses are through, couriers wait for the kernel's word.
-    fn flushed(self: &Rc<Self>, stream: &impl Socket) {
-        if self.leaving.borrow().is_empty() {
+    /// Begins with bytes that have been read already.
+    pub(crate) fn has_read(mut self, bytes: &[u8]) -> Self {
+        if !bytes.is_empty() {
+            let mut input = self.worker.buffers.take();
+            input.append(bytes);
+            self.input = Some(input);
+        }
+        self
+    }
+
+    /// Serves the connection until it ends, or until the worker stops and the request under way is answered.
+    pub(crate) async fn serve(mut self) {
+        let worker = Rc::clone(&self.worker);
+        let idle = worker.shared.timeouts.idle;
+        let mut stopped = pin!(worker.stop.told());
+        while self.begins(idle, stopped.as_mut()).await {
+            // Apart, so that a connection that waits long does not hold the memory of one that works.
+            match Box::pin(self.requests(stopped.as_mut())).await {
+                Then::Next => {}
+                Then::Linger => {
+                    Box::pin(linger::linger(&self.stream)).await;
+                    break;
+                }
+                Then::Close => break,
+            }
+        }
+        if self.confirmations.is_empty() {
+            // What the client is told last: TLS has an end of its own.
+            if !self.stream.is_plain() {
+                let _ = self.clock.limit(linger::TIME, self.stream.shutdown()).await;
+            }
             return;
         }
-        for Leaving { sent, courier, done } in self.leaving.take() {
-            self.phase.answered();
-            done(sent, true);
-            // The connection may end before the word comes. Without a descriptor to ask, silence means undelivered.
-            if let (Some(courier), Ok(socket)) = (courier, stream.socket().try_clone_to_owned()) {
-                self.confirm(courier, socket, stream.forgets_unread());
-            }
-        }
+        let _ = self.stream.shutdown().await;
+        self.confirmations.all().await;
     }
 
-    fn confirm(self: &Rc<Self>, courier: Courier, socket: OwnedFd, forgets_unread: bool) {
-        let connection = Rc::clone(self);
-        let mut confirmations = self.confirmations.borrow_mut();
-        while confirmations.try_join_next().is_some() {}
-        confirmations.spawn_local(async move {
-            match acknowledged(&socket, ACKNOWLEDGEMENT_LIMIT).await {
-                // The engine may have seen the error that tells a reader who went away from one who has read.
-                Ok(()) if forgets_unread && connection.broken.get() => {
-                    tracing::debug!("a response was not delivered: its reader went away");
-                }
-                Ok(()) => courier.delivered(),
-                Err(error) => tracing::debug!(%error, "a response was not delivered"),
-            }
+    /// Waits for the next request: whether it begins within `limit`, before the worker stops.
+    async fn begins(&mut self, limit: Duration, mut stopped: Pin<&mut impl Future<Output = ()>>) -> bool {
+        if self.input.is_some() || self.worker.stop.is_told() {
+            return self.input.is_some();
+        }
+        let mut first = pin!(first_bytes(&self.stream, &self.worker, &mut self.input));
+        let begun = poll_fn(|cx| match first.as_mut().poll(cx) {
+            Poll::Ready(begun) => Poll::Ready(begun),
+            Poll::Pending => stopped.as_mut().poll(cx).map(|()| false),
         });
+        self.clock.limit(limit, begun).await == Ok(true)
     }
 
-    /// The connection is over: what has not left by now never will.
-    fn cut_short(&self) {
-        for Leaving { sent, done, .. } in self.leaving.take() {
-            done(sent, false);
-        }
-    }
-}
-
-fn track(outgoing: Outgoing, connection: Rc<Connection>) -> Response<Tracked> {
-    let Outgoing {
-        response,
-        courier,
-        done,
-    } = outgoing;
-    response.map(|body| {
-        let mut tracked = Tracked {
-            body,
-            sent: 0,
-            courier,
-            done: Some(done),
-            connection,
-        };
-        // The engine does not poll a body that it knows to be empty.
-        if http_body::Body::is_end_stream(&tracked.body) {
-            tracked.ended();
-        }
-        tracked
-    })
-}
-
-/// A response body that knows when its last byte was taken.
-struct Tracked {
-    body: Body,
-    sent: u64,
-    courier: Option<Courier>,
-    done: Option<Done>,
-    connection: Rc<Connection>,
-}
-
-impl Tracked {
-    fn ended(&mut self) {
-        if let Some(done) = self.done.take() {
-            let leaving = Leaving {
-                sent: self.sent,
-                courier: self.courier.take(),
-                done,
+    /// Answers requests for as long as they come one soon behind the other.
+    async fn requests(&mut self, mut stopped: Pin<&mut impl Future<Output = ()>>) -> Then {
+        let worker = Rc::clone(&self.worker);
+        let mut desk = worker.take_desk();
+        let then = loop {
+            let buffer = match self.head(&mut desk.request).await {
+                Ok(buffer) => buffer,
+                Err(NoHead::Ended) => break Then::Close,
+                Err(NoHead::Bad(bad)) => break self.refuse(bad).await,
             };
-            self.connection.leaving.borrow_mut().push(leaving);
+            match self.request(buffer, &mut desk).await {
+                // What it has sent behind its last request must not cost it the answer.
+                Then::Close if self.input.is_some() => break Then::Linger,
+                Then::Next if self.begins(SOON, stopped.as_mut()).await => {}
+                then => break then,
+            }
+        };
+        worker.return_desk(desk);
+        then
+    }
+
+    /// Reads the next head. Its buffer holds nothing else; what came behind it becomes the input.
+    async fn head(&mut self, head: &mut RequestHead) -> Result<Buffer, NoHead> {
+        let worker = &self.worker;
+        let limits = worker.head_limits;
+        let mut buffer = self.input.take().unwrap_or_else(|| worker.buffers.take());
+        let mut deadline = None;
+        head.clear();
+        loop {
+            if !buffer.is_empty() && head.parse(buffer.filled(), &limits).map_err(NoHead::Bad)? {
+                self.input = buffer.split_off(head.len());
+                return Ok(buffer);
+            }
+            if buffer.space().is_empty() {
+                // A byte more than is allowed, so that a head that is too long is seen to be.
+                buffer.grow(limits.head + 1);
+            }
+            // The first bytes are there already; the clock runs for the rest.
+            let read = self.stream.read(buffer.space());
+            let read = match deadline {
+                None => {
+                    let mut read = pin!(read);
+                    let at_once = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
+                    match at_once {
+                        Poll::Ready(read) => read,
+                        Poll::Pending => {
+                            let end = *deadline.insert(Instant::now() + worker.shared.timeouts.header);
+                            self.clock.until(end, read).await.map_err(|Late| NoHead::Ended)?
+                        }
+                    }
+                }
+                Some(end) => self.clock.until(end, read).await.map_err(|Late| NoHead::Ended)?,
+            };
+            match read {
+                Ok(0) | Err(_) => return Err(NoHead::Ended),
+                Ok(n) => buffer.filled_by(n),
+            }
         }
+    }
+
+    /// Answers one request, whose head stands in `buffer`.
+    async fn request(&mut self, buffer: Buffer, desk: &mut Desk) -> Then {
+        let worker = Rc::clone(&self.worker);
+        let Desk {
+            request: head,
+            response,
+            outward,
+            homeward,
+            text,
+        } = desk;
+        let request = head.view(buffer.filled());
+        let mut left = BodyLeft::of_request(request.body());
+        if let Some(admin) = self.admin.clone() {
+            let answer = admin.answer(request.path());
+            return self.answer(request, &mut left, answer, None, text).await;
+        }
+        let mut record = Record::new(&worker, self.arrival.peer(), request.method_text());
+        match front::decide(
+            &worker,
+            self.arrival,
+            self.tls,
+            request,
+            outward,
+            &mut record.line,
+        ) {
+            Decision::Answer(answer) => self.answer(request, &mut left, answer, Some(record), text).await,
+            Decision::Ask(service, asked) => self.ask(request, &mut left, service, asked, record, text).await,
+            Decision::Forward(pool) => {
+                let job = forward::Job {
+                    worker: &worker,
+                    stream: &self.stream,
+                    request,
+                    head: buffer.filled(),
+                    outward,
+                    pool,
+                };
+                let papers = forward::Papers { response, homeward };
+                let forwarded = job
+                    .run(
+                        &mut left,
+                        &mut self.input,
+                        &mut self.clock,
+                        papers,
+                        &mut record.line,
+                    )
+                    .await;
+                match forwarded {
+                    Forwarded::Answered(then) => then,
+                    Forwarded::Failed(answer) => {
+                        self.answer(request, &mut left, answer, Some(record), text).await
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers a head that is not one, and takes nothing more from the client.
+    async fn refuse(&mut self, bad: BadRequest) -> Then {
+        let worker = Rc::clone(&self.worker);
+        let status = StatusCode::from_u16(bad.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut record = Record::new(&worker, self.arrival.peer(), "");
+        record.line.status = status.as_u16();
+        tracing::debug!(id = %record.line.id, peer = %self.arrival.peer(), error = bad.code(), "no request: {bad}");
+        let page = crate::page::page(
+            status,
+            "This is not a request that this server understands.",
+            record.line.id,
+        );
+        self.answer_refused(page, record).await;
+        Then::Linger
     }
 }
 
-impl http_body::Body for Tracked {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => this.sent += frame.data_ref().map_or(0, |data| data.len() as u64),
-            Some(Err(error)) => tracing::debug!(%error, "a response body ended early"),
-            None => {}
-        }
-        if frame.is_none() || (matches!(frame, Some(Ok(_))) && http_body::Body::is_end_stream(&this.body)) {
-            this.ended();
-        }
-        Poll::Ready(frame)
+/// Waits for the first bytes of a request: whether there are some.
+async fn first_bytes(stream: &Stream, worker: &Worker, input: &mut Option<Buffer>) -> bool {
+    if stream.is_plain() {
+        return poll_fn(|cx| stream.poll_readable(cx)).await.is_ok();
     }
-
-    fn is_end_stream(&self) -> bool {
-        http_body::Body::is_end_stream(&self.body)
+    // With TLS there is no knowing without reading; one byte needs no buffer.
+    let mut byte = [0];
+    let read = stream.read(&mut byte).await;
+    if matches!(read, Ok(1)) {
+        let mut buffer = worker.buffers.take();
+        buffer.append(&byte);
+        *input = Some(buffer);
+        return true;
     }
-
-    fn size_hint(&self) -> SizeHint {
-        http_body::Body::size_hint(&self.body)
-    }
+    false
 }
 
-impl Drop for Tracked {
-    fn drop(&mut self) {
-        if let Some(done) = self.done.take() {
-            done(self.sent, false);
-            self.connection.phase.answered();
-        }
+/// Why there is no next request.
+enum NoHead {
+    /// The client has ended, or did not send a whole head in time.
+    Ended,
+    Bad(BadRequest),
+}
+
+/// Whether the client may send another request on this connection when this one is answered.
+pub(crate) fn may_stay(worker: &Worker, request: Request<'_>) -> bool {
+    request.keep_alive() && !worker.stop.is_told()
+}
+
+/// What `Connection` has to say, if anything: persistence goes without saying in HTTP/1.1, its end in HTTP/1.0.
+pub(crate) fn connection_option(version: Version, stays: bool) -> Option<&'static str> {
+    match (version, stays) {
+        (Version::Http11, true) | (Version::Http10, false) => None,
+        (Version::Http11, false) => Some("close"),
+        (Version::Http10, true) => Some("keep-alive"),
     }
 }

@@ -4,25 +4,32 @@
 //! resolves the path beneath it (`openat2`, `RESOLVE_BENEATH`); names that start with a dot are not there unless the
 //! route says so; only regular files have contents.
 
+mod conditions;
+mod shelf;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION,
-    RANGE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED,
+    LOCATION,
 };
-use http::{Method, Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use truehop_delivery::FileRegion;
+use truehop_http1::{Method, Request};
 
+use self::conditions::{Range, is_fresh, is_unwanted, range};
+pub(crate) use self::shelf::Shelf;
+use self::shelf::Small;
 use super::Context;
 use crate::body::Body;
 use crate::config::{BadConfig, Key, RouteConfig};
@@ -58,17 +65,17 @@ impl Files {
         })
     }
 
-    pub(super) fn handle(&self, request: Request<Body>, context: &Context<'_>) -> Response<Body> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    pub(crate) fn handle(&self, context: &Context<'_>) -> Response<Body> {
+        let request = context.request;
+        if !matches!(request.method(), Method::Get | Method::Head) {
             return method_not_allowed("GET, HEAD", context.id);
         }
         match self.find(context) {
-            Ok(opened) => contents(&request, opened),
+            Ok(found) => contents(request, found),
             Err(Missing::Slash) => {
                 // Relative, so that it holds behind any proxy and prefix.
-                let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+                let name = request.path().rsplit('/').next().unwrap_or_default();
                 let query = request
-                    .uri()
                     .query()
                     .map(|query| format!("?{query}"))
                     .unwrap_or_default();
@@ -95,7 +102,7 @@ impl Files {
         }
     }
 
-    fn find(&self, context: &Context<'_>) -> Result<Opened, Missing> {
+    fn find(&self, context: &Context<'_>) -> Result<Found, Missing> {
         let relative = context.rest.strip_prefix(b"/").unwrap_or(context.rest);
         if !self.dot_files
             && relative
@@ -109,23 +116,35 @@ impl Files {
         } else {
             relative
         }));
-        let (file, metadata) = self.open(relative)?;
-        match (metadata.is_dir(), context.ends_in_slash) {
-            (true, false) => Err(Missing::Slash),
-            (true, true) => {
-                let name = relative.join(&self.index);
-                match self.open(&name)? {
-                    (file, metadata) if metadata.is_file() => Ok(Opened { name, file, metadata }),
-                    _ => Err(Missing::Nothing),
-                }
+        let index;
+        let name = match context.ends_in_slash {
+            true => {
+                index = relative.join(&self.index);
+                &*index
             }
-            (false, false) if metadata.is_file() => Ok(Opened {
-                name: relative.into(),
-                file,
-                metadata,
-            }),
-            (false, _) => Err(Missing::Nothing),
+            false => relative,
+        };
+        let path = self.directory.join(name);
+        let shelf = &context.worker.shelf;
+        if let Some(small) = shelf.find(&path) {
+            return Ok(Found::Small(small));
         }
+        let (file, metadata) = self.open(name)?;
+        if metadata.is_dir() {
+            return Err(if context.ends_in_slash {
+                Missing::Nothing
+            } else {
+                Missing::Slash
+            });
+        }
+        if !metadata.is_file() {
+            return Err(Missing::Nothing);
+        }
+        let about = About::new(name, &metadata);
+        Ok(match shelf.put(path, &file, &metadata, about) {
+            Ok(small) => Found::Small(small),
+            Err(about) => Found::Large(file, about),
+        })
     }
 
     fn open(&self, relative: &Path) -> rustix::io::Result<(File, Metadata)> {
@@ -168,11 +187,10 @@ impl fmt::Display for Files {
     }
 }
 
-/// A regular file that may be served, and its name beneath the directory.
-struct Opened {
-    name: PathBuf,
-    file: File,
-    metadata: Metadata,
+/// A regular file that may be served.
+enum Found {
+    Small(Rc<Small>),
+    Large(File, About),
 }
 
 /// Why a path has no contents.
@@ -185,57 +203,96 @@ enum Missing {
     Unable(Errno),
 }
 
-fn contents(request: &Request<Body>, opened: Opened) -> Response<Body> {
-    let Opened { name, file, metadata } = opened;
-    let len = metadata.len();
-    let etag = format!("\"{:x}.{:x}-{len:x}\"", metadata.mtime(), metadata.mtime_nsec());
-    // HTTP's dates end with the year 9999.
-    let seconds = u64::try_from(metadata.mtime()).unwrap_or(0).min(LAST_SECOND);
-    let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-
-    let mut response = Response::new(Body::empty());
-    let mut insert = |name: HeaderName, value: String| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
-        }
+fn contents(request: Request<'_>, found: Found) -> Response<Body> {
+    let about = match &found {
+        Found::Small(small) => &small.about,
+        Found::Large(_, about) => about,
     };
-    insert(ETAG, etag.clone());
-    insert(LAST_MODIFIED, httpdate::fmt_http_date(modified));
-    insert(ACCEPT_RANGES, "bytes".into());
-    if is_unwanted(request.headers(), &etag, modified) {
+    let len = about.len;
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().reserve(8);
+    let mut insert = |name: HeaderName, value: HeaderValue| {
+        response.headers_mut().insert(name, value);
+    };
+    insert(ETAG, about.etag.clone());
+    insert(LAST_MODIFIED, about.modified_text.clone());
+    insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if is_unwanted(request, about.etag.as_bytes(), about.modified) {
         *response.status_mut() = StatusCode::PRECONDITION_FAILED;
         return response;
     }
-    if is_fresh(request.headers(), &etag, modified) {
+    if is_fresh(request, about.etag.as_bytes(), about.modified) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    insert(CONTENT_TYPE, content_type(&name));
-    let (offset, part) = match range(request, &etag, len) {
+    insert(CONTENT_TYPE, about.content_type.clone());
+    insert(
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    );
+    let (offset, part) = match range(request, about.etag.as_bytes(), len) {
         Range::Whole => (0, len),
         Range::Part(offset, part) => {
-            insert(
-                CONTENT_RANGE,
-                format!("bytes {offset}-{}/{len}", offset + part - 1),
-            );
+            let content_range = value(format!("bytes {offset}-{}/{len}", offset + part - 1));
+            response.headers_mut().insert(CONTENT_RANGE, content_range);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             (offset, part)
         }
         Range::Unsatisfiable => {
-            insert(CONTENT_RANGE, format!("bytes */{len}"));
+            let content_range = value(format!("bytes */{len}"));
+            response.headers_mut().insert(CONTENT_RANGE, content_range);
             *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
             return response;
         }
     };
-    response
-        .headers_mut()
-        .insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    if request.method() == Method::HEAD {
+    if request.method() == Method::Head {
         response.headers_mut().insert(CONTENT_LENGTH, part.into());
-    } else {
-        *response.body_mut() = FileRegion::new(Arc::new(file), offset, part).into();
+        return response;
     }
+    *response.body_mut() = match found {
+        // What is small has a length that fits.
+        Found::Small(small) => small
+            .bytes
+            .slice(offset as usize..(offset + part) as usize)
+            .into(),
+        Found::Large(file, _) => FileRegion::new(Arc::new(file), offset, part).into(),
+    };
     response
+}
+
+/// A value that we have put together of digits and plain signs.
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// What a response says about a file.
+#[derive(Debug)]
+struct About {
+    len: u64,
+    etag: HeaderValue,
+    modified: SystemTime,
+    modified_text: HeaderValue,
+    content_type: HeaderValue,
+}
+
+impl About {
+    fn new(name: &Path, metadata: &Metadata) -> Self {
+        let len = metadata.len();
+        // HTTP's dates end with the year 9999.
+        let seconds = u64::try_from(metadata.mtime()).unwrap_or(0).min(LAST_SECOND);
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        Self {
+            len,
+            etag: value(format!(
+                "\"{:x}.{:x}-{len:x}\"",
+                metadata.mtime(),
+                metadata.mtime_nsec()
+            )),
+            modified,
+            modified_text: value(httpdate::fmt_http_date(modified)),
+            content_type: value(content_type(name)),
+        }
+    }
 }
 
 fn content_type(name: &Path) -> String {
@@ -248,109 +305,3 @@ fn content_type(name: &Path) -> String {
 
 /// 9999-12-31T23:59:59Z.
 const LAST_SECOND: u64 = 253_402_300_799;
-
-/// Whether the client wants another version than there is (RFC 9110 sections 13.1.1 and 13.1.4).
-fn is_unwanted(headers: &HeaderMap, etag: &str, modified: SystemTime) -> bool {
-    if headers.contains_key(IF_MATCH) {
-        let lines = headers
-            .get_all(IF_MATCH)
-            .iter()
-            .filter_map(|line| line.to_str().ok());
-        return !lines
-            .flat_map(|line| line.split(','))
-            .any(|tag| matches!(tag.trim(), tag if tag == "*" || tag == etag));
-    }
-    date(headers, IF_UNMODIFIED_SINCE).is_some_and(|since| modified > since)
-}
-
-fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
-}
-
-/// Whether the client's copy is still good (RFC 9110 section 13.2.2: `If-None-Match` goes before the date).
-fn is_fresh(headers: &HeaderMap, etag: &str, modified: SystemTime) -> bool {
-    if headers.contains_key(IF_NONE_MATCH) {
-        let same = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
-        let lines = headers
-            .get_all(IF_NONE_MATCH)
-            .iter()
-            .filter_map(|line| line.to_str().ok());
-        return lines.flat_map(|line| line.split(',')).any(|tag| same(tag.trim()));
-    }
-    date(headers, IF_MODIFIED_SINCE).is_some_and(|since| modified <= since)
-}
-
-#[derive(Debug, Eq, PartialEq)]
-enum Range {
-    Whole,
-    /// Offset and length.
-    Part(u64, u64),
-    Unsatisfiable,
-}
-
-/// The one range that a GET asks for (RFC 9110 section 14.2); several ranges, or one that is malformed, mean the whole
-/// file.
-fn range(request: &Request<Body>, etag: &str, len: u64) -> Range {
-    let headers = request.headers();
-    let Some(text) = headers.get(RANGE).and_then(|range| range.to_str().ok()) else {
-        return Range::Whole;
-    };
-    // Only a strong tag is compared: a date is too coarse to promise that the bytes are the same.
-    let unchanged = headers
-        .get(IF_RANGE)
-        .is_none_or(|tag| tag.as_bytes() == etag.as_bytes());
-    if request.method() != Method::GET || !unchanged {
-        return Range::Whole;
-    }
-    parse_range(text, len).unwrap_or(Range::Whole)
-}
-
-fn parse_range(text: &str, len: u64) -> Option<Range> {
-    let number = |digits: &str| -> Option<u64> {
-        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| digits.parse().unwrap_or(u64::MAX))
-    };
-    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let (first, last) = match (first, last) {
-        ("", suffix) => match number(suffix)? {
-            0 => return Some(Range::Unsatisfiable),
-            suffix => (len.saturating_sub(suffix), u64::MAX),
-        },
-        (first, "") => (number(first)?, u64::MAX),
-        (first, last) => (number(first)?, number(last)?),
-    };
-    if last < first {
-        return None;
-    }
-    if first >= len {
-        return Some(Range::Unsatisfiable);
-    }
-    Some(Range::Part(first, last.min(len - 1) - first + 1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_cut_to_the_file() {
-        for (text, expected) in [
-            ("bytes=0-0", Some(Range::Part(0, 1))),
-            ("bytes=2-", Some(Range::Part(2, 8))),
-            ("bytes=2-99", Some(Range::Part(2, 8))),
-            ("bytes=-3", Some(Range::Part(7, 3))),
-            ("bytes=-99", Some(Range::Part(0, 10))),
-            ("bytes=10-", Some(Range::Unsatisfiable)),
-            ("bytes=-0", Some(Range::Unsatisfiable)),
-            ("bytes=99999999999999999999-", Some(Range::Unsatisfiable)),
-            ("bytes=3-2", None),
-            ("bytes=0-1,3-4", None),
-            ("bytes=+1-2", None),
-            ("lines=1-2", None),
-            ("bytes=", None),
-        ] {
-            assert_eq!(parse_range(text, 10), expected, "{text}");
-        }
-        assert_eq!(parse_range("bytes=0-", 0), Some(Range::Unsatisfiable));
-    }
-}

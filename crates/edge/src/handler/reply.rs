@@ -4,7 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
+use http::{Response, StatusCode};
+use truehop_http1::Method;
 
 use super::Context;
 use crate::body::Body;
@@ -59,9 +60,9 @@ impl Reply {
         })
     }
 
-    pub(super) fn handle(&self, request: &Request<Body>, context: &Context<'_>) -> Response<Body> {
+    pub(crate) fn handle(&self, context: &Context<'_>) -> Response<Body> {
         // A success would tell who sends something that it has arrived.
-        if self.status.is_success() && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        if self.status.is_success() && !matches!(context.request.method(), Method::Get | Method::Head) {
             return method_not_allowed("GET, HEAD", context.id);
         }
         let mut response = Response::new(Body::from(self.body.clone()));

@@ -11,17 +11,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri};
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
+use truehop::Resolution;
 
-use super::Context;
 use crate::body::{Body, BoxError};
-use crate::page::page;
+use crate::outward::Origin;
 
 /// A service to be mounted on a route.
 #[derive(Clone)]
 pub struct Service(Arc<dyn Call>);
 
-type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 trait Call: Send + Sync {
     fn call(&self, request: Request<Body>) -> Answer;
@@ -48,24 +49,33 @@ impl Service {
         Self(Arc::new(Unmounted))
     }
 
-    pub(super) async fn handle(&self, mut request: Request<Body>, context: &Context<'_>) -> Response<Body> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let uri = Uri::builder()
-            .scheme(context.origin.scheme())
-            .authority(context.origin.host.to_string())
-            .path_and_query(path)
-            .build();
-        let Ok(uri) = uri else {
-            return page(
-                StatusCode::BAD_REQUEST,
-                "The request does not say which host it is for.",
-                context.id,
-            );
-        };
-        *request.uri_mut() = uri;
-        request.extensions_mut().insert(context.resolution);
-        self.0.call(request).await
+    /// Has the service answer.
+    pub(crate) fn call(&self, request: Request<Body>) -> Answer {
+        self.0.call(request)
     }
+}
+
+/// The request as a service sees it, but for its body. `None` when it makes no URI.
+pub(crate) fn request(
+    request: truehop_http1::Request<'_>,
+    origin: &Origin,
+    resolution: Resolution,
+) -> Option<Request<()>> {
+    let mut asked = Request::new(());
+    *asked.method_mut() = Method::from_bytes(request.method_text().as_bytes()).ok()?;
+    *asked.uri_mut() = Uri::builder()
+        .scheme(origin.scheme())
+        .authority(origin.host.to_string())
+        .path_and_query(request.path_and_query())
+        .build()
+        .ok()?;
+    let headers = asked.headers_mut();
+    for field in request.fields() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(field.value).ok()?);
+    }
+    asked.extensions_mut().insert(resolution);
+    Some(asked)
 }
 
 impl fmt::Debug for Service {

@@ -2,23 +2,25 @@
 
 use std::fmt::Write;
 
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response};
+use http::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use truehop_http1::Method;
 
 use super::Context;
 use crate::body::Body;
+use crate::front::HeadFields;
 use crate::page::method_not_allowed;
 
-pub(super) fn handle(request: &Request<Body>, context: &Context<'_>) -> Response<Body> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+pub(crate) fn handle(context: &Context<'_>) -> Response<Body> {
+    let request = context.request;
+    if !matches!(request.method(), Method::Get | Method::Head) {
         return method_not_allowed("GET, HEAD", context.id);
     }
     let shared = &context.worker.shared;
-    let explanation = context.policy.explain(context.arrival, request.headers());
+    let explanation = context.policy.explain(context.arrival, &HeadFields(request));
     let suspicions = shared.detector.suspicions_of(context.resolution.peer());
-    let wants_json = request.headers().get_all(ACCEPT).iter().any(|accept| {
+    let wants_json = request.lines("accept").any(|accept| {
         accept
-            .as_bytes()
             .windows(b"application/json".len())
             .any(|part| part == b"application/json")
     });

@@ -1,0 +1,281 @@
+//! A request's body as a service sees it: read from the client only when the service asks for more.
+//!
+//! Invariants: at most one piece waits between the socket and the service; a body that broke off is an error, never an
+//! end; and the client is told to go on (`100 Continue`) only when somebody wants its body.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::{pending, poll_fn};
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use thiserror::Error;
+
+use super::body::BodyLeft;
+use super::buffer::{Buffer, Buffers};
+use super::clock::Clock;
+use crate::body::BoxError;
+use crate::stream::Stream;
+
+/// The most that is read at once: below the size from which the allocator asks the kernel each time.
+const PIECE: usize = 64 * 1024;
+
+/// Makes the two ends of a body that is `left` on the wire.
+pub(super) fn pull(left: &BodyLeft) -> (Pulled, Feed) {
+    let slot = Slot {
+        left: match left {
+            BodyLeft::Nothing => Some(0),
+            BodyLeft::Length(length) => Some(*length),
+            BodyLeft::Chunked(_) | BodyLeft::UntilClose => None,
+        },
+        over: left.is_over(),
+        ..Slot::default()
+    };
+    let slot = Arc::new(Mutex::new(slot));
+    (Pulled(Arc::clone(&slot)), Feed(slot))
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    piece: Option<Result<Bytes, BoxError>>,
+    /// The service waits for a piece.
+    wanted: bool,
+    /// The last piece was put in, or taken out.
+    over: bool,
+    /// The service no longer wants the body.
+    abandoned: bool,
+    /// Bytes that the service has not seen, when that is known.
+    left: Option<u64>,
+    service: Option<Waker>,
+    feed: Option<Waker>,
+}
+
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The service's end.
+pub(super) struct Pulled(Arc<Mutex<Slot>>);
+
+impl http_body::Body for Pulled {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut slot = lock(&self.0);
+        if let Some(piece) = slot.piece.take() {
+            if let (Ok(bytes), Some(left)) = (&piece, &mut slot.left) {
+                *left = left.saturating_sub(bytes.len() as u64);
+            }
+            return Poll::Ready(Some(piece.map(Frame::data)));
+        }
+        if slot.over {
+            return Poll::Ready(None);
+        }
+        slot.wanted = true;
+        slot.service = Some(cx.waker().clone());
+        if let Some(feed) = slot.feed.take() {
+            feed.wake();
+        }
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let slot = lock(&self.0);
+        slot.over && slot.piece.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.0)
+            .left
+            .map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Pulled {
+    fn drop(&mut self) {
+        let mut slot = lock(&self.0);
+        slot.abandoned = true;
+        if let Some(feed) = slot.feed.take() {
+            feed.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Pulled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pulled")
+    }
+}
+
+/// The connection's end.
+#[derive(Clone, Debug)]
+pub(super) struct Feed(Arc<Mutex<Slot>>);
+
+/// Where the bytes come from, and how long they may take.
+pub(super) struct Source<'a> {
+    pub(super) stream: &'a Stream,
+    pub(super) input: &'a mut Option<Buffer>,
+    pub(super) buffers: &'a std::rc::Rc<Buffers>,
+    pub(super) limit: Duration,
+    /// Whether the client waits for `100 Continue`.
+    pub(super) expects_continue: bool,
+    /// Whether the final answer has begun: then there is no telling it to go on.
+    pub(super) answering: &'a Cell<bool>,
+}
+
+/// The client went away: nobody waits for the answer.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl Feed {
+    /// Whether the client has sent the whole body.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.0).over
+    }
+
+    /// Feeds the body for as long as it is wanted, then watches the client.
+    pub(super) async fn run(&self, left: &mut BodyLeft, mut source: Source<'_>) -> Gone {
+        let mut clock = Clock::default();
+        let mut bytes = BytesMut::new();
+        while !left.is_over() {
+            if !self.wanted().await {
+                // Whoever answers without reading knows why.
+                return pending().await;
+            }
+            if std::mem::take(&mut source.expects_continue) && !source.answering.get() {
+                let go_on = &mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")];
+                let told = clock.limit(source.limit, source.stream.write_all(go_on)).await;
+                if !matches!(told, Ok(Ok(()))) {
+                    return Gone;
+                }
+            }
+            match next_piece(left, &mut source, &mut clock, &mut bytes).await {
+                Ok(piece) => self.put(Ok(piece), left.is_over()),
+                Err(error) => {
+                    self.put(Err(error), false);
+                    return pending().await;
+                }
+            }
+        }
+        watch(source.stream, source.input, source.buffers).await
+    }
+
+    /// Waits until the service wants a piece; false when it no longer wants any.
+    async fn wanted(&self) -> bool {
+        poll_fn(|cx| {
+            let mut slot = lock(&self.0);
+            if slot.abandoned {
+                return Poll::Ready(false);
+            }
+            if slot.wanted && slot.piece.is_none() {
+                return Poll::Ready(true);
+            }
+            slot.feed = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn put(&self, piece: Result<Bytes, BoxError>, over: bool) {
+        let mut slot = lock(&self.0);
+        // The end of a chunked body may come alone.
+        if !matches!(&piece, Ok(bytes) if bytes.is_empty()) {
+            slot.piece = Some(piece);
+            slot.wanted = false;
+        }
+        slot.over = over;
+        if let Some(service) = slot.service.take() {
+            service.wake();
+        }
+    }
+}
+
+/// The next piece of content; empty when the body ended without one.
+async fn next_piece(
+    left: &mut BodyLeft,
+    source: &mut Source<'_>,
+    clock: &mut Clock,
+    bytes: &mut BytesMut,
+) -> Result<Bytes, BoxError> {
+    let broken = || -> BoxError { Box::new(BrokenOff) };
+    if let (BodyLeft::Length(length), None) = (&mut *left, &source.input) {
+        // Straight into memory that the service may keep.
+        bytes.reserve(usize::try_from(*length).unwrap_or(PIECE).min(PIECE));
+        let read = clock.limit(source.limit, source.stream.read_onto(bytes)).await;
+        if read.map_err(|_| BodyTimedOut)?? == 0 {
+            return Err(broken());
+        }
+        let len = usize::try_from(*length).map_or(bytes.len(), |length| length.min(bytes.len()));
+        let piece = bytes.split_to(len).freeze();
+        *length -= len as u64;
+        if *length == 0 {
+            *left = BodyLeft::Nothing;
+        }
+        if !bytes.is_empty() {
+            // The next request has come with the end of this one.
+            let input = source.input.insert(source.buffers.take());
+            input.append(&bytes.split());
+        }
+        return Ok(piece);
+    }
+    loop {
+        let buffer = source.input.get_or_insert_with(|| source.buffers.take());
+        let content = left.gather(buffer.filled_mut())?;
+        let piece = Bytes::copy_from_slice(buffer.filled().get(..content.len).unwrap_or_default());
+        buffer.consume(content.consumed);
+        if !piece.is_empty() || left.is_over() {
+            if buffer.is_empty() {
+                *source.input = None;
+            }
+            return Ok(piece);
+        }
+        let read = clock
+            .limit(source.limit, source.stream.read(buffer.space()))
+            .await;
+        match read.map_err(|_| BodyTimedOut)?? {
+            0 => return Err(broken()),
+            n => buffer.filled_by(n),
+        }
+    }
+}
+
+/// Watches a client that has sent its request and waits, until it goes away. What it sends meanwhile becomes the input.
+pub(crate) async fn watch(
+    stream: &Stream,
+    input: &mut Option<Buffer>,
+    buffers: &std::rc::Rc<Buffers>,
+) -> Gone {
+    loop {
+        if poll_fn(|cx| stream.poll_readable(cx)).await.is_err() {
+            return Gone;
+        }
+        let buffer = input.get_or_insert_with(|| buffers.take());
+        if buffer.space().is_empty() {
+            // It has sent enough for now; whether it is still there shows when it is answered.
+            return pending().await;
+        }
+        match stream.read(buffer.space()).await {
+            Ok(0) | Err(_) => return Gone,
+            Ok(n) => buffer.filled_by(n),
+        }
+    }
+}
+
+/// The client stopped sending in the middle of a body.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the client sent no more of its body in time")]
+pub(crate) struct BodyTimedOut;
+
+/// The client went away in the middle of a body.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the client went away in the middle of its body")]
+pub(crate) struct BrokenOff;
