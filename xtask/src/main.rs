@@ -26,8 +26,8 @@ cargo xtask bench address      what an answer costs, beside other crates; writes
 Environment:
   CI=true   a peer that is missing is a failure instead of skipped tests
 
-The real peers of the tests (nginx, curl, openssl, Chromium, Python) are Debian packages, installed when the user is
-root; gunicorn and Flask come into target/venv. Everything else is Cargo's.";
+The real peers of the tests (nginx, node, curl, openssl, Chromium, Python) are Debian packages, installed when the user
+is root; gunicorn, Flask and websockets come into target/venv. Everything else is Cargo's.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();

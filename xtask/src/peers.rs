@@ -11,15 +11,19 @@ use crate::steps::{Steps, succeeds};
 use crate::{target, workspace};
 
 /// Programs, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("apache2", "apache2"),
     ("caddy", "caddy"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
+    ("node", "nodejs"),
     ("curl", "curl"),
     ("openssl", "openssl"),
     ("chromium", "chromium"),
 ];
+
+/// Programs that come with the Python packages of `e2e/requirements.txt`.
+const IN_VENV: [&str; 2] = ["gunicorn", "websockets"];
 
 /// What is there.
 #[derive(Debug)]
@@ -49,10 +53,13 @@ impl Peers {
         }
 
         let programs = PROGRAMS.iter().map(|(program, _)| (*program, which(program)));
-        let gunicorn =
-            Some(venv().join("bin/gunicorn")).filter(|path| path.is_file() && self::venv_is_ready());
+        let venv_is_ready = self::venv_is_ready();
+        let in_venv = IN_VENV.iter().map(|program| {
+            let path = venv().join("bin").join(program);
+            (*program, Some(path).filter(|path| path.is_file() && venv_is_ready))
+        });
         Self {
-            found: programs.chain([("gunicorn", gunicorn)]).collect(),
+            found: programs.chain(in_venv).collect(),
         }
     }
 
@@ -105,7 +112,7 @@ fn make_venv(steps: &mut Steps) {
         "--requirement",
     ])
     .arg(requirements());
-    if made && steps.run("gunicorn and flask", &mut pip) {
+    if made && steps.run("Python packages", &mut pip) {
         // Last of all: the copy says that everything in it is installed. Without it, the next run starts again.
         let _ = fs::copy(requirements(), venv().join("requirements.txt"));
     }
