@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with, sockopt};
 
@@ -322,6 +322,24 @@ impl Connection {
         std::mem::take(&mut self.ahead)
     }
 
+    /// Reads until the other side closes or the time is `end`; a reset counts as closing. Tells whether it closed.
+    pub fn read_until_closed(&mut self, end: Instant) -> (Vec<u8>, bool) {
+        let closed = loop {
+            let left = end.saturating_duration_since(Instant::now());
+            self.socket.set_read_timeout(left.max(Duration::from_millis(1)));
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) => break true,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break true,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => panic!("{error}"),
+                Err(_) if left.is_zero() => break false,
+                Err(_) => {}
+            }
+        };
+        self.socket.set_read_timeout(DEADLINE);
+        (std::mem::take(&mut self.ahead), closed)
+    }
+
     /// Reads the response to a request that is not `HEAD`.
     #[track_caller]
     pub fn read_response(&mut self) -> Response {
@@ -346,7 +364,9 @@ impl Connection {
     #[track_caller]
     fn read_response_to(&mut self, method: &str) -> Response {
         let (status, headers) = loop {
-            let (status, headers) = parse_head(&self.read_head());
+            let head = self.read_head();
+            let (status, headers) =
+                parse_head(&head).unwrap_or_else(|| panic!("no head of a response: {head:?}"));
             if status >= 200 {
                 break (status, headers);
             }
@@ -406,6 +426,13 @@ impl Connection {
 }
 
 impl Socket {
+    fn set_read_timeout(&self, timeout: Duration) {
+        match self {
+            Self::Tcp(stream) => stream.set_read_timeout(Some(timeout)).unwrap(),
+            Self::Unix(stream) => stream.set_read_timeout(Some(timeout)).unwrap(),
+        }
+    }
+
     fn set_nonblocking(&self, nonblocking: bool) {
         match self {
             Self::Tcp(stream) => stream.set_nonblocking(nonblocking).unwrap(),
@@ -436,19 +463,17 @@ impl Write for Socket {
     }
 }
 
-#[track_caller]
-fn parse_head(head: &str) -> (u16, Vec<(String, String)>) {
+/// The status and the header lines of a response's head.
+pub(crate) fn parse_head(head: &str) -> Option<(u16, Vec<(String, String)>)> {
     let mut lines = head.trim_end_matches("\r\n").split("\r\n");
-    let start = lines.next().unwrap();
-    let status = start
+    let start = lines.next()?;
+    let start = start
         .strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.get(..3)?.parse().ok());
-    let status = status.unwrap_or_else(|| panic!("no status line: {start:?}"));
+        .or(start.strip_prefix("HTTP/1.0 "))?;
+    let status = start.get(..3)?.parse().ok()?;
     let headers = lines.map(|line| {
-        let (name, value) = line
-            .split_once(':')
-            .unwrap_or_else(|| panic!("no header line: {line:?}"));
-        (name.to_owned(), value.trim().to_owned())
+        let (name, value) = line.split_once(':')?;
+        Some((name.to_owned(), value.trim().to_owned()))
     });
-    (status, headers.collect())
+    Some((status, headers.collect::<Option<_>>()?))
 }

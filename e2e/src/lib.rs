@@ -12,10 +12,14 @@
     reason = "a harness stops at the first surprise"
 )]
 
+mod answers;
 mod disk;
 mod http;
 mod peers;
 mod process;
+mod recorder;
+mod stage;
+mod suite;
 mod truehop;
 mod upstream;
 
@@ -24,10 +28,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+pub use answers::answers;
 pub use disk::{Tmpfs, files_in, rows_in};
 pub use http::{Connection, Host, Request, Response};
 pub use peers::{Browser, Gunicorn, Nginx, Page, missing};
 pub use process::{Exit, Process, Stream};
+pub use recorder::{Kind, Part, Recorder, Seen};
+pub use stage::Stage;
+pub use suite::{Case, declined, either, passed, refused, refused_with, suite};
 pub use truehop::{Home, Truehop, binary};
 pub use upstream::Upstream;
 

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 use crate::process::{Process, Stream};
 use crate::{DEADLINE, eventually, skipped, workspace};
 
+/// Those that are programs of Python packages.
+const IN_VENV: [&str; 2] = ["gunicorn", "websockets"];
+
 /// Whether one of these peers (`nginx`, `gunicorn`, `chromium`, `openssl`) is not installed, which is then told.
 ///
 /// # Panics
@@ -34,7 +37,7 @@ pub fn missing(peers: &[&str]) -> bool {
 /// nginx in front of one upstream.
 #[derive(Debug)]
 pub struct Nginx {
-    _process: Process,
+    process: Process,
     address: SocketAddr,
     _dir: TempDir,
 }
@@ -87,9 +90,15 @@ impl Nginx {
     /// When it does not come up.
     #[track_caller]
     pub fn serving(blocks: &str) -> Self {
+        Self::configured("", blocks)
+    }
+
+    /// As [`Nginx::serving`], with blocks around the server too.
+    #[track_caller]
+    pub(crate) fn configured(around: &str, blocks: &str) -> Self {
         // nginx tells nobody which port the kernel chose, so one is chosen for it. Somebody may be faster.
         for _ in 0..20 {
-            if let Some(nginx) = Self::try_serving(blocks) {
+            if let Some(nginx) = Self::try_configured(around, blocks) {
                 return nginx;
             }
         }
@@ -97,7 +106,7 @@ impl Nginx {
     }
 
     /// `None` when the port was taken by somebody else.
-    fn try_serving(blocks: &str) -> Option<Self> {
+    fn try_configured(around: &str, blocks: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let chosen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = chosen.local_addr().unwrap();
@@ -119,6 +128,7 @@ impl Nginx {
                 fastcgi_temp_path {temp}/fastcgi;
                 uwsgi_temp_path {temp}/uwsgi;
                 scgi_temp_path {temp}/scgi;
+                {around}
                 server {{
                     listen {address};
                     location = /{sign} {{ return 200 {sign}; }}
@@ -145,7 +155,7 @@ impl Nginx {
             answers(address, &sign).then_some(true)
         });
         is_up.then(|| Self {
-            _process: process,
+            process,
             address,
             _dir: dir,
         })
@@ -154,6 +164,11 @@ impl Nginx {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it says.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
     }
 }
 
@@ -312,12 +327,12 @@ fn answers(address: SocketAddr, sign: &str) -> bool {
 }
 
 /// Where a peer is: as `cargo xtask test` says, else in the venv that it made, else on the path.
-fn find(peer: &str) -> Option<PathBuf> {
+pub(crate) fn find(peer: &str) -> Option<PathBuf> {
     if let Some(path) = env::var_os(format!("TRUEHOP_{}", peer.to_uppercase())) {
         return Some(PathBuf::from(path)).filter(|path| path.is_file());
     }
     let mut places = vec![workspace().join("target/venv/bin")];
-    if peer != "gunicorn" {
+    if !IN_VENV.contains(&peer) {
         places.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
         places.push("/usr/sbin".into());
     }
