@@ -22,6 +22,7 @@ mod stage;
 mod suite;
 mod truehop;
 mod upstream;
+mod websocket;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ pub use stage::Stage;
 pub use suite::{Case, declined, either, passed, refused, refused_with, suite};
 pub use truehop::{Home, Truehop, binary};
 pub use upstream::Upstream;
+pub use websocket::WebSocketServer;
 
 /// How long a test waits for anything. Far more than anything takes, for machines that are busy.
 pub const DEADLINE: Duration = Duration::from_secs(20);
