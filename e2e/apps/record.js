@@ -7,15 +7,16 @@
 "use strict";
 const http = require("node:http");
 
-const tell = (line) => process.env.QUIET || console.log(JSON.stringify(line));
+const quiet = "QUIET" in process.env;
+const tell = (line) => console.log(JSON.stringify(line));
 
 const pairs = (raw) => Array.from({ length: raw.length / 2 }, (_, n) => [raw[2 * n], raw[2 * n + 1]]);
 
 const server = http.createServer(
-  { insecureHTTPParser: true, requireHostHeader: false, keepAliveTimeout: 30_000 },
+  { insecureHTTPParser: true, requireHostHeader: false, keepAliveTimeout: 120_000 },
   (request, response) => {
     const seen = { method: request.method, target: request.url, headers: pairs(request.rawHeaders) };
-    tell({ what: "head", ...seen });
+    if (!quiet) tell({ what: "head", ...seen });
     const query = new URLSearchParams(request.url.split("?")[1]);
     if (query.has("early")) {
       response.writeHead(403, { "Content-Length": 5 }).end("early");
@@ -25,7 +26,7 @@ const server = http.createServer(
     request.on("data", (piece) => body.push(piece));
     request.on("end", () => {
       const text = Buffer.concat(body).toString("latin1");
-      tell({ what: "whole", ...seen, body: text, trailers: pairs(request.rawTrailers) });
+      if (!quiet) tell({ what: "whole", ...seen, body: text, trailers: pairs(request.rawTrailers) });
       const line = `${request.url} ${request.headers["x-forwarded-for"]}\n`;
       const size = Number(query.get("size"));
       if (query.has("close")) response.setHeader("Connection", "close");
@@ -40,7 +41,8 @@ const server = http.createServer(
   },
 );
 server.on("clientError", (error, socket) => {
-  tell({ what: "broken", raw: error.rawPacket?.toString("latin1") });
+  // Without a packet it is about a connection that was lost.
+  if (error.rawPacket) tell({ what: "broken", raw: error.rawPacket.toString("latin1") });
   if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
 });
 server.listen(0, "127.0.0.1", () => console.log(`listening on 127.0.0.1:${server.address().port}`));

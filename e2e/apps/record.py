@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 bind = "127.0.0.1:0"
 worker_class = "gthread"
 threads = 16
-keepalive = 30
+keepalive = 120
 header_map = "dangerous"
 permit_obsolete_folding = True
 strip_header_spaces = True

@@ -216,6 +216,19 @@ impl Connection {
         }
     }
 
+    /// The TCP connection itself, with nothing read from it yet.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub(crate) fn into_stream(self) -> TcpStream {
+        assert!(self.ahead.is_empty());
+        match self.socket {
+            Socket::Tcp(stream) => stream,
+            Socket::Unix(_) => panic!("a Unix socket"),
+        }
+    }
+
     /// Connects to a Unix socket.
     #[track_caller]
     pub fn to_unix(path: &Path) -> Self {

@@ -57,7 +57,17 @@ struct Said {
 
 impl Process {
     /// Starts `command` with nothing on its standard input.
-    pub fn start(name: &str, mut command: Command) -> Self {
+    pub fn start(name: &str, command: Command) -> Self {
+        Self::start_reading(name, command, |_| false)
+    }
+
+    /// As [`Process::start`], but each line of its standard output is shown to `take`, and only kept when that says
+    /// false: for output that would fill the memory.
+    pub(crate) fn start_reading(
+        name: &str,
+        mut command: Command,
+        take: impl FnMut(&str) -> bool + Send + 'static,
+    ) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -66,8 +76,8 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let output = Arc::new(Output::default());
-        output.collect(Stream::Out, child.stdout.take().unwrap());
-        output.collect(Stream::Err, child.stderr.take().unwrap());
+        output.collect(Stream::Out, child.stdout.take().unwrap(), take);
+        output.collect(Stream::Err, child.stderr.take().unwrap(), |_| false);
         Self {
             name: name.to_owned(),
             child,
@@ -119,6 +129,11 @@ impl Process {
         let said = self.output.said.lock().unwrap();
         let lines = said.lines.iter().filter(|(of, _)| *of == stream);
         lines.flat_map(|(_, line)| [line.as_str(), "\n"]).collect()
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it is still running.
@@ -175,7 +190,12 @@ impl Drop for Process {
 }
 
 impl Output {
-    fn collect(self: &Arc<Self>, stream: Stream, from: impl Read + Send + 'static) {
+    fn collect(
+        self: &Arc<Self>,
+        stream: Stream,
+        from: impl Read + Send + 'static,
+        mut take: impl FnMut(&str) -> bool + Send + 'static,
+    ) {
         let output = Arc::clone(self);
         thread::spawn(move || {
             let mut from = BufReader::new(from);
@@ -186,6 +206,9 @@ impl Output {
                     .trim_end_matches(['\r', '\n'])
                     .to_owned();
                 line.clear();
+                if take(&text) {
+                    continue;
+                }
                 output.said.lock().unwrap().lines.push((stream, text));
                 output.changed.notify_all();
             }

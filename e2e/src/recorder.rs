@@ -144,6 +144,18 @@ impl Recorder {
         })
     }
 
+    /// What it took for no request and told about, also when it is quiet. nginx keeps such things to itself then.
+    pub fn complaints(&self) -> Vec<String> {
+        let (stream, sign) = match self.kind {
+            Kind::Gunicorn => (Stream::Err, "Invalid request"),
+            Kind::Node => (Stream::Out, "\"what\":\"broken\""),
+            Kind::Nginx => return Vec::new(),
+        };
+        let said = self.process().said(stream);
+        let complaints = said.lines().filter(|line| line.contains(sign));
+        complaints.map(str::to_owned).collect()
+    }
+
     fn process(&self) -> &Process {
         match &self.server {
             Server::Child(process, _) => process,

@@ -40,6 +40,20 @@ impl Truehop {
     #[track_caller]
     pub fn start_in(home: Home, config: &str) -> Self {
         let process = Process::start("truehop", home.run(config));
+        Self::when_ready(process, home)
+    }
+
+    /// As [`Truehop::start`], but each line of its standard output is shown to `take`, and only kept when that says
+    /// false.
+    #[track_caller]
+    pub(crate) fn start_reading(config: &str, take: impl FnMut(&str) -> bool + Send + 'static) -> Self {
+        let home = Home::new();
+        let process = Process::start_reading("truehop", home.run(config), take);
+        Self::when_ready(process, home)
+    }
+
+    #[track_caller]
+    fn when_ready(process: Process, home: Home) -> Self {
         process.wait_for(Stream::Out, "the line `ready`", |line| line == "ready");
         let address = process.said(Stream::Out).lines().find_map(|line| {
             let (_, address) = line.strip_prefix("listening on ")?.split_once("://")?;
@@ -108,6 +122,11 @@ impl Truehop {
         let mut lines = said.lines();
         let admin = lines.find_map(|line| line.strip_prefix("admin:   http://")?.parse().ok());
         admin.unwrap_or_else(|| panic!("no [admin] listener in: {said}"))
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The data directory.

@@ -1,4 +1,4 @@
-//! `cargo xtask test | check | fuzz | bench`: the commands that say whether the tree is good, and how good.
+//! `cargo xtask test | check | fuzz | soak | bench`: the commands that say whether the tree is good, and how good.
 //!
 //! Invariant: each sets up what it needs, says what it does and how long it took, and ends with the one status that
 //! counts. Only the standard library, so that it compiles in a second.
@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod fuzz;
 mod peers;
+mod soak;
 mod steps;
 mod test;
 
@@ -21,6 +22,7 @@ const HELP: &str = "\
 cargo xtask test [FILTER...]   set up what is missing, build the binary, run all tests (or those whose name has FILTER)
 cargo xtask check              rustfmt, clippy, rustdoc, cargo deny: all of them, then which failed
 cargo xtask fuzz [TARGET...] [--seconds N]   every fuzz target, or those named, for a minute each or N seconds
+cargo xtask soak [--seconds N]   load through the edge with aborts on both sides, for ten minutes or N seconds
 cargo xtask bench address      what an answer costs, beside other crates; writes bench/RESULTS.md
 
 Environment:
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         ["test", filters @ ..] if !filters.iter().any(|filter| filter.starts_with('-')) => test::run(filters),
         ["check"] => check::run(),
         ["fuzz", args @ ..] if let Some(plan) = fuzz::Plan::parse(args) => fuzz::run(&plan),
+        ["soak"] => soak::run(soak::SECONDS),
+        ["soak", "--seconds", seconds] if let Ok(seconds) = seconds.parse() => soak::run(seconds),
         ["bench", subject] if bench::SUBJECTS.contains(subject) => bench::run(subject),
         ["--help" | "-h" | "help"] => {
             say(HELP);

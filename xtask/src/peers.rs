@@ -56,7 +56,10 @@ impl Peers {
         let venv_is_ready = self::venv_is_ready();
         let in_venv = IN_VENV.iter().map(|program| {
             let path = venv().join("bin").join(program);
-            (*program, Some(path).filter(|path| path.is_file() && venv_is_ready))
+            (
+                *program,
+                Some(path).filter(|path| path.is_file() && venv_is_ready),
+            )
         });
         Self {
             found: programs.chain(in_venv).collect(),

@@ -18,20 +18,8 @@ use crate::{cargo, target};
 /// Names what failed: a peer that CI must have, the build, or the tests.
 pub(crate) fn run(filters: &[&str]) -> Result<(), String> {
     let mut steps = Steps::default();
-    let peers = Peers::set_up(&mut steps);
-    for missing in peers.missing() {
-        say(&format!("\nmissing: {missing}; tests that need it are skipped"));
-    }
-    if env::var("CI").as_deref() == Ok("true") && peers.missing().next().is_some() {
-        let missing: Vec<&str> = peers.missing().collect();
-        return Err(format!("{} must be there in CI", missing.join(", ")));
-    }
-
-    if steps.run(
-        "build",
-        Command::new(cargo()).args(["build", "--package", "truehop-cli"]),
-    ) {
-        let binary = set_aside().map_err(|error| format!("the binary cannot be copied: {error}"))?;
+    let peers = ready(&mut steps)?;
+    if let Some(binary) = built(&mut steps)? {
         let mut tests = Command::new(cargo());
         tests
             .args(["test", "--workspace", "--all-features", "--no-fail-fast", "--"])
@@ -40,6 +28,30 @@ pub(crate) fn run(filters: &[&str]) -> Result<(), String> {
         steps.run("tests", &mut tests);
     }
     steps.finish()
+}
+
+/// The peers, and which are missing; in CI that is an error.
+pub(crate) fn ready(steps: &mut Steps) -> Result<Peers, String> {
+    let peers = Peers::set_up(steps);
+    for missing in peers.missing() {
+        say(&format!("\nmissing: {missing}; tests that need it are skipped"));
+    }
+    if env::var("CI").as_deref() == Ok("true") && peers.missing().next().is_some() {
+        let missing: Vec<&str> = peers.missing().collect();
+        return Err(format!("{} must be there in CI", missing.join(", ")));
+    }
+    Ok(peers)
+}
+
+/// Builds the binary that is tested. Where it is, if it could be built.
+pub(crate) fn built(steps: &mut Steps) -> Result<Option<PathBuf>, String> {
+    let mut build = Command::new(cargo());
+    build.args(["build", "--package", "truehop-cli"]);
+    if !steps.run("build", &mut build) {
+        return Ok(None);
+    }
+    let binary = set_aside().map_err(|error| format!("the binary cannot be copied: {error}"))?;
+    Ok(Some(binary))
 }
 
 /// Copies the binary to where nothing links over it. Returns where.
