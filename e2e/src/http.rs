@@ -374,8 +374,9 @@ impl Connection {
         }
     }
 
+    /// Reads the response to a request with this method.
     #[track_caller]
-    fn read_response_to(&mut self, method: &str) -> Response {
+    pub fn read_response_to(&mut self, method: &str) -> Response {
         let (status, headers) = loop {
             let head = self.read_head();
             let (status, headers) =

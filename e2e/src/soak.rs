@@ -145,11 +145,17 @@ fn config(upstreams: &[Recorder]) -> String {
 #[track_caller]
 fn settle(edge: &Truehop, ledger: &Ledger) {
     eventually("the end of all connections", || {
+        ledger
+            .is_sound()
+            .unwrap_or_else(|failures| panic!("{failures:#?}"));
         (metrics(edge).get("truehop_connections") == Some(&0)).then_some(())
     });
     // Lines come a moment late.
     let end = Instant::now() + DEADLINE;
     loop {
+        ledger
+            .is_sound()
+            .unwrap_or_else(|failures| panic!("{failures:#?}"));
         let counted = metrics(edge);
         let counted = |class: &str| counted[&format!("truehop_requests_total{{class=\"{class}\"}}")];
         let counted = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(counted);

@@ -73,7 +73,7 @@ impl Client {
     /// Sends about so many requests, and ends with no connection open.
     pub(super) fn round(&mut self, requests: u64) {
         let mut left = requests;
-        while left > 0 && !self.ledger.has_failed() {
+        while left > 0 && self.ledger.is_sound().is_ok() {
             left = left.saturating_sub(self.session());
             if self.parked.len() > Self::PARKED || self.dice.one_in(8) {
                 self.read_parked();
@@ -228,8 +228,9 @@ impl Client {
         let target = format!("/{name}/soak-{number}{query}");
         bytes.extend(format!("{method} {target} HTTP/1.1\r\nHost: soak.test\r\n").bytes());
         if method == "POST" {
+            // gunicorn closes behind a long body that nobody read, and whatever comes just then has had bad luck.
             let length = match self.dice.below(10) {
-                0 => self.dice.below(100 << 10),
+                0 if what != What::Early => self.dice.below(100 << 10),
                 _ => self.dice.below(2 << 10),
             };
             let body = vec![b'b'; length as usize];
