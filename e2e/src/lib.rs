@@ -38,7 +38,7 @@ pub use process::{Exit, Process, Stream};
 pub use recorder::{Kind, Part, Recorder, Seen};
 pub use soak::Soak;
 pub use stage::Stage;
-pub use suite::{Case, declined, either, passed, refused, refused_with, suite};
+pub use suite::{Case, declined, either, passed, refused, refused_with, suite, suite_byte_by_byte};
 pub use truehop::{Home, Truehop, binary};
 pub use upstream::Upstream;
 pub use websocket::WebSocketServer;

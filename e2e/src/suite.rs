@@ -73,6 +73,17 @@ pub const fn either(what: &'static str, bytes: &'static str, body: &'static str)
 /// When something did not go as the cases say; all that did not is listed.
 #[track_caller]
 pub fn suite(name: &str, cases: &[Case]) {
+    run(name, cases, usize::MAX);
+}
+
+/// As [`suite`], but every byte is sent by itself, so that a read may end anywhere.
+#[track_caller]
+pub fn suite_byte_by_byte(name: &str, cases: &[Case]) {
+    run(name, cases, 1);
+}
+
+#[track_caller]
+fn run(name: &str, cases: &[Case], piece: usize) {
     let has_control = cases.iter().any(|case| matches!(case.must, Must::Pass(_)));
     assert!(
         has_control,
@@ -88,7 +99,10 @@ pub fn suite(name: &str, cases: &[Case]) {
             let target = format!("/{}/{mark}", upstream.kind().name());
             let mut connection = Stage::CLIENT.connect(stage.edge().address());
             // Who is refused may be cut off while still sending.
-            let _ = connection.try_write(&bytes_of(case, &target));
+            let bytes = bytes_of(case, &target);
+            let _ = bytes
+                .chunks(piece)
+                .try_for_each(|piece| connection.try_write(piece));
             sent.push(Sent {
                 case,
                 upstream,
