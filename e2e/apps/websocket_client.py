@@ -33,7 +33,8 @@ async def echo(url):
 
 async def soak(url):
     seeded = random.Random(7)
-    messages = [seeded.randbytes(seeded.randint(0, LARGEST)) for _ in range(MESSAGES)]
+    # Many small ones, some large.
+    messages = [seeded.randbytes(int(LARGEST * seeded.random() ** 3)) for _ in range(MESSAGES)]
     messages[0], messages[1] = b"", seeded.randbytes(LARGEST)
     async with open_to(url, compression=None) as connection:
         # All are sent without waiting, so that both directions are full.
