@@ -20,7 +20,10 @@ mod they;
 #[path = "address/traps.rs"]
 mod traps;
 
+mod results;
+
 use std::env;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -67,7 +70,7 @@ fn run(out: Option<&str>) -> Result<(), String> {
     text.push_str(&traps::table());
     print!("{text}");
     match out {
-        Some(file) => std::fs::write(file, text).map_err(|error| format!("{file}: {error}")),
+        Some(file) => results::write_section(Path::new(file), "address", &text),
         None => Ok(()),
     }
 }

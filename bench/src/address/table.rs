@@ -22,7 +22,7 @@ pub fn heading() -> String {
     };
     let cores = thread::available_parallelism().map_or(0, usize::from);
     format!(
-        "# Results\n\n## Addresses\n\n`cargo xtask bench address`, {date}; {os} on {arch}, {cores} cores of a shared virtual \
+        "## Addresses\n\n`cargo xtask bench address`, {date}; {os} on {arch}, {cores} cores of a shared virtual \
          machine, {rustc}; {valgrind}.\n\n\
          One call each, from an `http::HeaderMap` of nine fields (PROXY: from bytes), four trusted networks. ns: of \
          {ROUNDS} short rounds in which all contenders of a row take turns, the one than which a tenth were quicker, and in \
