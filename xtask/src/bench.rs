@@ -1,40 +1,94 @@
-//! `cargo xtask bench`: side by side with peers, and the table in `bench/RESULTS.md`.
+//! `cargo xtask bench`: side by side with peers, and the tables in `bench/RESULTS.md`.
 //!
-//! The peers are other people's crates; they have a lock file of their own, so that nobody who only builds needs them.
+//! The peers of the address library are other people's crates; they have a lock file of their own, so that nobody who
+//! only builds needs them. Those of the edge are Debian's nginx and HAProxy, or whatever the environment names.
 
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::steps::Steps;
 use crate::{cargo, target, workspace};
 
 /// What can be measured.
-pub(crate) const SUBJECTS: [&str; 1] = ["address"];
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Subject<'a> {
+    Address,
+    /// With the arguments that the benchmark reads itself.
+    Edge(&'a [&'a str]),
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn parse(args: &'a [&'a str]) -> Option<Self> {
+        match args {
+            ["address"] => Some(Self::Address),
+            ["edge", args @ ..] if !args.contains(&"--help") => Some(Self::Edge(args)),
+            _ => None,
+        }
+    }
+}
 
 /// Builds the benchmark as the binary is shipped, and runs it.
 ///
 /// # Errors
 ///
 /// Names what failed: the build, or the run.
-pub(crate) fn run(subject: &str) -> Result<(), String> {
+pub(crate) fn run(subject: Subject<'_>) -> Result<(), String> {
     let mut steps = Steps::default();
-    let manifest = workspace().join("bench/Cargo.toml");
-    let dir = target().join("bench");
-    let mut build = Command::new(cargo());
-    build.args([
-        "build",
-        "--release",
-        "--locked",
-        "--bin",
-        subject,
-        "--manifest-path",
-    ]);
-    build.arg(manifest).arg("--target-dir").arg(&dir);
-    if steps.run("build", &mut build) {
-        let mut measure = Command::new(dir.join("release").join(subject));
-        steps.run(
-            "measure",
-            measure.arg("--out").arg(workspace().join("bench/RESULTS.md")),
-        );
+    match subject {
+        Subject::Address => {
+            if let Some(bench) = build(&mut steps, "address") {
+                let mut measure = Command::new(bench);
+                steps.run("measure", measure.arg("--out").arg(results("RESULTS.md")));
+            }
+        }
+        Subject::Edge(args) => measure_edge(&mut steps, args),
     }
     steps.finish()
+}
+
+/// Whether everything is there is asked before the long build.
+fn measure_edge(steps: &mut Steps, args: &[&str]) {
+    let Some(bench) = build(steps, "edge") else {
+        return;
+    };
+    if !steps.run("look", Command::new(&bench).args(args).arg("--check")) {
+        return;
+    }
+    let Some(ours) = ours(steps) else {
+        return;
+    };
+    let mut measure = Command::new(bench);
+    measure.args(args).env("TRUEHOP_BINARY", ours);
+    measure.arg("--results").arg(results("RESULTS.md"));
+    measure.arg("--chart").arg(results("edge.svg"));
+    steps.run("measure", &mut measure);
+}
+
+/// The binary to measure: that of `TRUEHOP_BINARY`, or this tree's as it is shipped.
+fn ours(steps: &mut Steps) -> Option<PathBuf> {
+    if let Some(binary) = env::var_os("TRUEHOP_BINARY").filter(|binary| !binary.is_empty()) {
+        return Some(workspace().join(binary));
+    }
+    let mut build = Command::new(cargo());
+    build.args(["build", "--release", "--locked", "--package", "truehop-cli"]);
+    steps
+        .run("build truehop", &mut build)
+        .then(|| target().join("release/truehop"))
+}
+
+/// One of the benchmark's binaries, built.
+fn build(steps: &mut Steps, name: &str) -> Option<PathBuf> {
+    let dir = target().join("bench");
+    let mut build = Command::new(cargo());
+    build.args(["build", "--release", "--locked", "--bin", name, "--manifest-path"]);
+    build.arg(workspace().join("bench/Cargo.toml"));
+    build.arg("--target-dir").arg(&dir);
+    steps
+        .run("build", &mut build)
+        .then(|| dir.join("release").join(name))
+}
+
+fn results(file: &str) -> PathBuf {
+    workspace().join(Path::new("bench").join(file))
 }

@@ -23,10 +23,19 @@ cargo xtask test [FILTER...]   set up what is missing, build the binary, run all
 cargo xtask check              rustfmt, clippy, rustdoc, cargo deny: all of them, then which failed
 cargo xtask fuzz [TARGET...] [--seconds N]   every fuzz target, or those named, for a minute each or N seconds
 cargo xtask soak [--seconds N]   load through the edge with aborts on both sides, for ten minutes or N seconds
-cargo xtask bench address      what an answer costs, beside other crates; writes bench/RESULTS.md
+cargo xtask bench address      what an answer costs, beside other crates; its part of bench/RESULTS.md
+cargo xtask bench edge [SCENARIO...] [--rounds N] [--seconds S] [--quick]
+                               what a request costs, beside nginx and HAProxy; its part of bench/RESULTS.md, and
+                               bench/edge.svg, when all scenarios run. 5 rounds of 3 s: about 15 minutes.
+                               --quick is one round of 1 s, which is not written down
+
+Scenarios, by name or by what stands before the hyphen: small-16 small-64 small-512 small-log small-unix connect post
+  response-1m response-100m request-1m request-100m static-1k static-1m static-100m drop-page drop-4k drop-1m idle
+The proxies run on the first core that we may use (taskset chooses), the load on the second. Others should be quiet.
 
 Environment:
   CI=true   a peer that is missing is a failure instead of skipped tests
+  TRUEHOP_BINARY, TRUEHOP_NGINX, TRUEHOP_HAPROXY   what `bench edge` starts instead of this tree and Debian's
 
 The real peers of the tests (nginx, node, curl, openssl, Chromium, Python) are Debian packages, installed when the user
 is root; gunicorn, Flask and websockets come into target/venv. Everything else is Cargo's.";
@@ -40,7 +49,7 @@ fn main() -> ExitCode {
         ["fuzz", args @ ..] if let Some(plan) = fuzz::Plan::parse(args) => fuzz::run(&plan),
         ["soak"] => soak::run(soak::SECONDS),
         ["soak", "--seconds", seconds] if let Ok(seconds) = seconds.parse() => soak::run(seconds),
-        ["bench", subject] if bench::SUBJECTS.contains(subject) => bench::run(subject),
+        ["bench", args @ ..] if let Some(subject) = bench::Subject::parse(args) => bench::run(subject),
         ["--help" | "-h" | "help"] => {
             say(HELP);
             return ExitCode::SUCCESS;
