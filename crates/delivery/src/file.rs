@@ -23,8 +23,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// One read from disk; large enough that the hop to a blocking thread does not dominate.
 const CHUNK: u64 = 256 * 1024;
 
-/// What the kernel is asked to send at once, so that one fast reader does not keep all others waiting.
-const AT_ONCE: usize = 2 * 1024 * 1024;
+/// What the kernel is asked to send at once: more would leave the processor's cache before the reader takes it.
+const AT_ONCE: usize = 512 * 1024;
 
 /// Watches over a region while it is sent.
 pub trait Guard: fmt::Debug + Send + Sync {

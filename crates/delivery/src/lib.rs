@@ -15,4 +15,5 @@ mod receipt;
 
 pub use acknowledged::{Unacknowledged, acknowledged};
 pub use file::{FileBody, FileRegion, Guard};
+pub use outq::unacknowledged;
 pub use receipt::{Courier, Receipt, receipt};

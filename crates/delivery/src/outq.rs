@@ -11,8 +11,12 @@ use rustix::ioctl::{self, Getter, Opcode};
 
 const SIOCOUTQ: Opcode = 0x5411;
 
-/// Bytes written to `socket` that its peer has not acknowledged.
-pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
+/// Bytes written to `socket` that its peer has not acknowledged, or on a Unix socket not read.
+///
+/// # Errors
+///
+/// Those of the call: `socket` is none, or is closed.
+pub fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
     // SAFETY: SIOCOUTQ writes exactly one C int through the pointer it is given (Linux `sock_ioctl`, `tcp_ioctl`,
     // `unix_ioctl`) and reads nothing; `Getter<_, i32>` passes a pointer to one `i32` and reads it back on success.
     let bytes = unsafe { ioctl::ioctl(socket, Getter::<SIOCOUTQ, i32>::new()) }?;

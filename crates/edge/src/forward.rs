@@ -8,8 +8,8 @@
 //! 4. The rest comes down. The upstream's connection is kept when both messages ended as they should.
 //!
 //! Invariants: an upstream sees no field that ends at this hop and no claim that the edge did not write; a request is
-//! sent twice only when the first try cannot have had an effect; a connection on which anything is left over is never
-//! used again.
+//! sent twice only when nothing of it had left, or when its method promises that it has no effect; once an answer has
+//! begun, no other is put into it; and a connection on which anything is left over is never used again.
 
 mod framed;
 mod request;
@@ -20,24 +20,25 @@ mod tunnel;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use http::{Response, StatusCode};
 use thiserror::Error;
 use truehop_http1::{BadChunk, BadResponse, Method, Request, ResponseHead, Rewrite};
 
-use self::framed::{Framed, write_framed};
 use crate::access_log::Line;
 use crate::body::Body;
 use crate::page::page;
 use crate::server::Worker;
 use crate::stream::Stream;
-use crate::upstream::{Lent, Pool, Unreachable};
+use crate::upstream::{Pool, Unreachable};
 use crate::wire::{BodyLeft, Buffer, Clock, Then};
 
+use self::framed::{Framed, Receiver};
 pub(crate) use self::request::is_websocket;
 pub(crate) use self::splice::Pipes;
+pub(crate) use self::tunnel::Tunnel;
 
 /// A request to be forwarded.
 pub(crate) struct Job<'a> {
@@ -52,10 +53,14 @@ pub(crate) struct Job<'a> {
     pub(crate) pool: &'a Pool,
 }
 
-/// Reusable memory for the answer.
-pub(crate) struct Papers<'a> {
-    pub(crate) response: &'a mut ResponseHead,
-    pub(crate) homeward: &'a mut Rewrite,
+/// Reusable memory for an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    head: ResponseHead,
+    /// The head as it goes to the client.
+    rewrite: Rewrite,
+    /// Small things, put together.
+    pub(crate) text: Vec<u8>,
 }
 
 /// What came of it.
@@ -63,21 +68,48 @@ pub(crate) struct Papers<'a> {
 pub(crate) enum Forwarded {
     /// The client has its answer, or the part of it that there was.
     Answered(Then),
+    /// Both sides go on in another protocol.
+    Switched(Tunnel),
     /// Nothing final was sent; this is to be.
     Failed(Response<Body>),
+}
+
+/// How far the request is on its way up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Up {
+    Sending,
+    /// The upstream has all of it.
+    Sent,
+    /// The upstream takes no more.
+    Stopped,
+}
+
+/// What both directions of an exchange know of each other.
+#[derive(Debug)]
+struct Progress {
+    up: Cell<Up>,
+    /// Whether something of an answer is on its way to the client, behind which no other can be put.
+    answering: Cell<bool>,
 }
 
 impl Job<'_> {
     pub(crate) async fn run(
         &self,
-        left: &mut BodyLeft,
+        mut left: BodyLeft,
         input: &mut Option<Buffer>,
         clock: &mut Clock,
-        mut papers: Papers<'_>,
+        scratch: &mut Scratch,
         line: &mut Line,
     ) -> Forwarded {
-        let failure = match self.exchange(left, input, clock, &mut papers, line).await {
-            Ok(then) => return Forwarded::Answered(then),
+        let progress = Progress {
+            up: Cell::new(Up::Sending),
+            answering: Cell::new(false),
+        };
+        let exchanged = self
+            .exchange(&mut left, input, clock, scratch, line, &progress)
+            .await;
+        let failure = match exchanged {
+            Ok(forwarded) => return forwarded,
             Err(failure) => failure,
         };
         let id = line.id;
@@ -87,6 +119,11 @@ impl Job<'_> {
         }
         let (status, sentence) = failure.answer();
         let error = &failure as &dyn std::error::Error;
+        if progress.answering.get() {
+            // The answer has begun: another cannot be put into it.
+            tracing::warn!(%id, upstreams = %self.pool, error, "an answer was cut short");
+            return Forwarded::Answered(Then::Reset);
+        }
         tracing::warn!(%id, upstreams = %self.pool, error, "{status}");
         Forwarded::Failed(page(status, sentence, id))
     }
@@ -96,9 +133,10 @@ impl Job<'_> {
         left: &mut BodyLeft,
         input: &mut Option<Buffer>,
         clock: &mut Clock,
-        papers: &mut Papers<'_>,
+        scratch: &mut Scratch,
         line: &mut Line,
-    ) -> Result<Then, Failure> {
+        progress: &Progress,
+    ) -> Result<Forwarded, Failure> {
         let limit = self.worker.shared.limits.body.as_u64();
         if left.announced() > limit {
             return Err(Failure::TooLarge);
@@ -107,17 +145,18 @@ impl Job<'_> {
         let mut lent = self.pool.take().await.map_err(Failure::Unreachable)?;
         loop {
             let mut budget = limit;
-            let sent = Cell::new(false);
-            let outcome = match self
-                .send_head(&lent.stream, left, input, clock, &mut budget)
-                .await
-            {
+            progress.up.set(Up::Sending);
+            let sending = self.send_head(&lent.stream, left, input, clock, &mut scratch.text, &mut budget);
+            let outcome = match sending.await {
                 Err(failure) => Err(failure),
                 Ok(()) => {
-                    sent.set(left.is_over());
-                    let up = self.upload(&lent.stream, left, input, &mut budget, &sent);
-                    let down = self.download(&lent.stream, clock, papers, line, &sent);
-                    both(up, down).await
+                    if left.is_over() {
+                        progress.up.set(Up::Sent);
+                    }
+                    // Pinned where they are made: they are large.
+                    let upward = pin!(self.upload(&lent.stream, left, input, &mut budget, progress));
+                    let downward = pin!(self.download(&lent.stream, clock, scratch, line, progress));
+                    both(upward, downward).await
                 }
             };
             match outcome {
@@ -126,70 +165,74 @@ impl Job<'_> {
                     lent = self.pool.take_fresh(lent).await.map_err(Failure::Unreachable)?;
                 }
                 Err(failure) => return Err(failure),
-                Ok(Down::Switched(buffer)) => {
-                    return Ok(self.switch(&lent, buffer, input, clock, papers, line).await);
+                Ok(Down::Switched(read)) => {
+                    let upstream = lent.stream;
+                    return self.switch(upstream, read, clock, scratch, line, progress).await;
                 }
-                Ok(Down::Answered(answered)) => {
-                    let was_sent = sent.get();
-                    if answered.whole && answered.upstream_stays && was_sent {
-                        lent.give_back();
-                    }
-                    line.whole = answered.whole;
-                    return Ok(match (answered.whole, was_sent) {
+                Ok(Down::Relayed(relayed)) => {
+                    let was_sent = progress.up.get() == Up::Sent;
+                    line.whole = relayed.whole;
+                    let then = match (relayed.whole, was_sent) {
+                        (false, _) if relayed.until_close => Then::Reset,
                         (false, _) => Then::Close,
-                        (true, true) if answered.client_stays => Then::Next,
+                        (true, true) if relayed.client_stays => Then::Next,
                         (true, true) => Then::Close,
                         (true, false) => Then::Linger,
-                    });
+                    };
+                    if relayed.whole && relayed.upstream_stays && was_sent {
+                        lent.give_back();
+                    }
+                    return Ok(Forwarded::Answered(then));
                 }
             }
         }
     }
 
-    /// Both sides have agreed on another protocol: says so to the client, and carries it.
+    /// Both sides have agreed on another protocol: says so to the client.
     async fn switch(
         &self,
-        lent: &Lent,
-        mut buffer: Buffer,
-        input: &mut Option<Buffer>,
+        upstream: Stream,
+        mut read: Buffer,
         clock: &mut Clock,
-        papers: &mut Papers<'_>,
+        scratch: &mut Scratch,
         line: &mut Line,
-    ) -> Then {
-        let response = papers.response.view(buffer.filled());
+        progress: &Progress,
+    ) -> Result<Forwarded, Failure> {
+        let response = scratch.head.view(read.filled());
         line.status = response.status();
-        let homeward = &mut *papers.homeward;
-        homeward.clear();
-        homeward.status_line(response.status(), response.reason());
+        let rewrite = &mut scratch.rewrite;
+        rewrite.clear();
+        rewrite.status_line(response.status(), response.reason());
         for field in response.fields() {
             if !response.ends_here(field) {
-                homeward.keep(field);
+                rewrite.keep(field);
             }
         }
         // Plain text: there is nothing to refuse.
-        let _ = homeward.add("connection", b"upgrade");
-        let _ = homeward.add("upgrade", b"websocket");
-        homeward.finish();
-        let timeouts = &self.worker.shared.timeouts;
-        let writing = write_framed(self.stream, homeward.pieces(buffer.filled()), Framed::default());
-        if let Ok(Ok(())) = clock.limit(timeouts.write, writing).await {
-            buffer.consume(papers.response.len());
-            let client = tunnel::End {
-                stream: self.stream,
-                read: input.take(),
-            };
-            let upstream = tunnel::End {
-                stream: &lent.stream,
-                read: Some(buffer),
-            };
-            line.bytes = tunnel::tunnel(client, upstream, &self.worker.buffers, clock, timeouts.tunnel).await;
-            line.whole = true;
+        let _ = rewrite.add("connection", b"upgrade");
+        let _ = rewrite.add("upgrade", b"websocket");
+        rewrite.finish();
+        progress.answering.set(true);
+        let to = Receiver {
+            stream: self.stream,
+            clock,
+            limit: self.worker.shared.timeouts.write,
+        };
+        let pieces = rewrite.pieces(read.filled());
+        if to
+            .write_head(&mut scratch.text, pieces, Framed::default(), &mut 0)
+            .await
+            .is_err()
+        {
+            return Err(Failure::ClientGone);
         }
-        Then::Close
+        read.consume(scratch.head.len());
+        Ok(Forwarded::Switched(Tunnel { upstream, read }))
     }
 
     /// Whether a request that got no byte of an answer may be sent once more: nothing of it has left, or it has no body
-    /// and no effect (RFC 9110 section 9.2.2).
+    /// and its method is safe (RFC 9110 section 9.2.1). PUT and DELETE are idempotent, but not without effect: a second
+    /// DELETE tells the client that there was nothing.
     fn may_repeat(&self, bodyless: bool, failure: &Failure) -> bool {
         let safe = matches!(
             self.request.method(),
@@ -205,10 +248,9 @@ impl Job<'_> {
 
 /// Drives both directions until the answer is through, or there can be none.
 async fn both<T>(
-    up: impl Future<Output = Failure>,
-    down: impl Future<Output = Result<T, Failure>>,
+    mut up: Pin<&mut impl Future<Output = Failure>>,
+    mut down: Pin<&mut impl Future<Output = Result<T, Failure>>>,
 ) -> Result<T, Failure> {
-    let (mut up, mut down) = (pin!(up), pin!(down));
     poll_fn(|cx| match down.as_mut().poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(outcome),
         Poll::Pending => up.as_mut().poll(cx).map(Err),
@@ -218,16 +260,18 @@ async fn both<T>(
 
 /// What came down.
 enum Down {
-    Answered(Answered),
+    Relayed(Relayed),
     /// The upstream speaks another protocol from here on. Its head, and perhaps more, is in the buffer.
     Switched(Buffer),
 }
 
 /// An answer of which the client got something.
 #[derive(Debug)]
-struct Answered {
+struct Relayed {
     /// Whether the client got all of it.
     whole: bool,
+    /// Whether only the connection's end tells the client where the answer ends.
+    until_close: bool,
     upstream_stays: bool,
     client_stays: bool,
 }

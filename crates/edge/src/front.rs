@@ -8,7 +8,8 @@
 #[cfg(test)]
 mod cases;
 
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode};
 use truehop::{Arrival, Fields, Peer, Policy, Resolution, Scheme, Unresolved};
@@ -16,7 +17,7 @@ use truehop_http1::{Host, Method, NamedFieldLines, Request, Rewrite};
 
 use crate::access_log::Line;
 use crate::body::Body;
-use crate::handler::{Context, Handler, Service, service, whoami};
+use crate::handler::{Context, Handler, Served, Service, Small, service, whoami};
 use crate::outward::{self, Origin};
 use crate::page::{RequestId, page};
 use crate::server::Worker;
@@ -28,6 +29,8 @@ use crate::upstream::Pool;
 pub(crate) enum Decision<'w> {
     /// The edge, with this.
     Answer(Response<Body>),
+    /// The edge, with this file.
+    HandOut(Rc<Small>),
     /// A service, which is asked this.
     Ask(&'w Service, http::Request<()>),
     /// An upstream of this pool, which gets the head that was rewritten.
@@ -39,7 +42,8 @@ pub(crate) enum Decision<'w> {
 #[derive(Debug)]
 pub(crate) struct Record<'w> {
     worker: &'w Worker,
-    started: Instant,
+    /// When somebody will read it.
+    started: Option<Instant>,
     pub(crate) line: Line,
 }
 
@@ -62,7 +66,7 @@ impl<'w> Record<'w> {
         };
         Self {
             worker,
-            started: Instant::now(),
+            started: worker.log.is_on().then(Instant::now),
             line,
         }
     }
@@ -76,7 +80,7 @@ impl<'w> Record<'w> {
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
-        self.line.took = self.started.elapsed();
+        self.line.took = self.started.map_or(Duration::ZERO, |started| started.elapsed());
         self.worker.shared.metrics.answered(self.line.status);
         self.worker.log.write(&self.line);
     }
@@ -171,7 +175,10 @@ pub(crate) fn decide<'w>(
         ends_in_slash: path.ends_with(b"/"),
     };
     match &route.handler {
-        Handler::Files(files) => Decision::Answer(files.handle(&context)),
+        Handler::Files(files) => match files.handle(&context) {
+            Served::Answer(response) => Decision::Answer(response),
+            Served::AtHand(small) => Decision::HandOut(small),
+        },
         Handler::Reply(reply) => Decision::Answer(reply.handle(&context)),
         Handler::WhoAmI => Decision::Answer(whoami::handle(&context)),
         Handler::Service { service, .. } => match service::request(request, &origin, resolution) {

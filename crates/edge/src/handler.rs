@@ -13,7 +13,7 @@ use std::fmt;
 use truehop::{Arrival, Policy, Resolution};
 use truehop_http1::Request;
 
-pub(crate) use self::files::{Files, Shelf};
+pub(crate) use self::files::{Files, Served, Shelf, Small};
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::reply::Reply;
 pub use self::service::Service;

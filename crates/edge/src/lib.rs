@@ -1,8 +1,11 @@
 //! The front server: listeners, routes, reverse proxy, static files, TLS.
 //!
 //! The way of a request, in one direction: `accept → PROXY preface → TLS → head parsed → client resolved (once) → route chosen →
-//! handler → response written → delivery confirmed → one access-log line`. Each step is a module: [`server`], [`tls`],
-//! [`wire`], [`front`], [`routes`], [`handler`], [`forward`], [`access_log`].
+//! handler → response written → delivery confirmed → one access-log line`. Each step is a module: [`server`], [`preface`],
+//! [`tls`], [`wire`], [`front`], [`routes`], [`handler`] or [`forward`], [`access_log`].
+//!
+//! HTTP/1.1 is spoken here, with the codec of `truehop-http1`: one task for a connection, which drives the upstream's
+//! socket too while it forwards. [`stream`] is a socket, [`upstream`] keeps those that may be used again.
 //!
 //! One thread per core, each with a current-thread runtime and its own sockets and pools; they share nothing on the
 //! hot path but an immutable snapshot ([`edge::Shared`]).

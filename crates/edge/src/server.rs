@@ -34,7 +34,7 @@ use crate::page::RequestId;
 use crate::preface;
 use crate::stream::{Plain, Prefixed};
 use crate::upstream::Pool;
-use crate::wire::{Buffers, Connection, Desk};
+use crate::wire::{Buffers, Connection, Scratch};
 
 /// A pause after an accept that failed for want of descriptors or memory: trying again at once would only burn CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -183,15 +183,18 @@ pub(crate) struct Worker {
     pub(crate) pipes: Pipes,
     pub(crate) shelf: Shelf,
     pub(crate) stop: Stop,
+    /// Connections that keep their memory at hand for a moment.
+    pub(crate) warm: Cell<usize>,
     /// By the routes' places in the config file; only proxies have one.
     pools: Vec<Option<Pool>>,
-    desks: RefCell<Vec<Box<Desk>>>,
+    #[expect(clippy::vec_box, reason = "they are large, and move for every request")]
+    scratches: RefCell<Vec<Box<Scratch>>>,
     clock: RefCell<Date>,
     ids: Cell<u64>,
 }
 
-/// Free desks that a worker keeps.
-const DESKS: usize = 128;
+/// Free scratches that a worker keeps.
+const SCRATCHES: usize = 128;
 
 /// The time as HTTP writes it, made once a second.
 #[derive(Debug, Default)]
@@ -252,22 +255,23 @@ impl Worker {
             pipes: Pipes::default(),
             shelf: Shelf::default(),
             stop: Stop::default(),
+            warm: Cell::default(),
             pools,
-            desks: RefCell::default(),
+            scratches: RefCell::default(),
             clock: RefCell::default(),
             ids: Cell::new(u64::from_ne_bytes(seed)),
         }
     }
 
-    /// A place to work on a request.
-    pub(crate) fn take_desk(&self) -> Box<Desk> {
-        self.desks.borrow_mut().pop().unwrap_or_default()
+    /// Memory for heads.
+    pub(crate) fn take_scratch(&self) -> Box<Scratch> {
+        self.scratches.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn return_desk(&self, desk: Box<Desk>) {
-        let mut desks = self.desks.borrow_mut();
-        if desks.len() < DESKS {
-            desks.push(desk);
+    pub(crate) fn return_scratch(&self, scratch: Box<Scratch>) {
+        let mut scratches = self.scratches.borrow_mut();
+        if scratches.len() < SCRATCHES {
+            scratches.push(scratch);
         }
     }
 
@@ -367,7 +371,13 @@ async fn accept_loop(worker: Rc<Worker>, accept: Accepting) {
                     tls: accept.tls.clone(),
                     admin: accept.admin.clone(),
                 };
-                connections.spawn_local(arrived.serve(stream));
+                match arrived.is_plain() {
+                    true => {
+                        let mut connection = arrived.plain(stream);
+                        connections.spawn_local(async move { connection.serve().await })
+                    }
+                    false => connections.spawn_local(arrived.begin_and_serve(stream)),
+                };
             }
             Err(error) => {
                 // One line for each run of failures, however long it is.
@@ -404,12 +414,13 @@ impl Listener {
 }
 
 /// A client's connection, counted for as long as it is open.
-struct Open(Arc<Shared>);
+#[derive(Debug)]
+pub(crate) struct Open(Arc<Shared>);
 
 impl Open {
-    fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         shared.metrics.connections.inc();
-        Self(shared)
+        Self(Arc::clone(shared))
     }
 }
 
@@ -428,21 +439,6 @@ struct Arrived {
 }
 
 impl Arrived {
-    async fn serve(self, socket: Plain) {
-        let _open = self
-            .admin
-            .is_none()
-            .then(|| Open::new(Arc::clone(&self.worker.shared)));
-        // How a connection begins takes more memory than the rest of its life, so that is given back.
-        let begun = match self.is_plain() {
-            true => Some(self.plain(socket)),
-            false => Box::pin(self.begin(socket)).await,
-        };
-        if let Some(connection) = begun {
-            connection.serve().await;
-        }
-    }
-
     /// Whether HTTP begins with the first byte.
     fn is_plain(&self) -> bool {
         // Operators are not proxied.
@@ -452,6 +448,16 @@ impl Arrived {
 
     fn plain(self, socket: Plain) -> Connection {
         Connection::new(self.worker, socket.into(), self.peer.into(), false, self.admin)
+    }
+
+    async fn begin_and_serve(self, socket: Plain) {
+        let open = self.admin.is_none().then(|| Open::new(&self.worker.shared));
+        // How a connection begins takes more memory than the rest of its life, so that is given back.
+        let begun = Box::pin(self.begin(socket)).await;
+        drop(open);
+        if let Some(mut connection) = begun {
+            connection.serve().await;
+        }
     }
 
     /// Reads what comes before HTTP: a PROXY header, a TLS handshake.

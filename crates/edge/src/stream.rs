@@ -5,15 +5,17 @@
 //! Invariant: a short read or write tells the reactor that the socket is exhausted, so that the next attempt waits
 //! instead of asking the kernel in vain.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
-use rustix::net::{SendAncillaryBuffer, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sockopt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -24,7 +26,12 @@ pub(crate) use self::prefixed::Prefixed;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Stream(RefCell<Kind>);
+pub(crate) struct Stream {
+    kind: RefCell<Kind>,
+    failed: Cell<bool>,
+    /// Whoever must know of a failure when the stream is gone.
+    told: RefCell<Option<Rc<Cell<bool>>>>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -41,17 +48,25 @@ pub(crate) enum Plain {
 
 impl From<Plain> for Stream {
     fn from(plain: Plain) -> Self {
-        Self(RefCell::new(Kind::Plain(plain)))
+        Self::new(Kind::Plain(plain))
     }
 }
 
 impl From<TlsStream<Prefixed>> for Stream {
     fn from(stream: TlsStream<Prefixed>) -> Self {
-        Self(RefCell::new(Kind::Tls(Box::new(stream))))
+        Self::new(Kind::Tls(Box::new(stream)))
     }
 }
 
 impl Stream {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind: RefCell::new(kind),
+            failed: Cell::default(),
+            told: RefCell::default(),
+        }
+    }
+
     /// Reads into `space`; 0 means the other side has ended.
     pub(crate) async fn read(&self, space: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| self.poll_read(cx, space)).await
@@ -59,89 +74,132 @@ impl Stream {
 
     /// Appends what comes to `bytes`; 0 means the other side has ended.
     pub(crate) async fn read_onto(&self, bytes: &mut BytesMut) -> io::Result<usize> {
-        poll_fn(|cx| match &mut *self.0.borrow_mut() {
-            Kind::Plain(plain) => std::pin::pin!(plain.read_buf(bytes)).poll(cx),
-            Kind::Tls(stream) => std::pin::pin!(stream.read_buf(bytes)).poll(cx),
+        poll_fn(|cx| {
+            let read = match &mut *self.kind.borrow_mut() {
+                Kind::Plain(plain) => std::pin::pin!(plain.read_buf(bytes)).poll(cx),
+                Kind::Tls(stream) => std::pin::pin!(stream.read_buf(bytes)).poll(cx),
+            };
+            self.noted(read)
         })
         .await
     }
 
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut space = ReadBuf::new(space);
-        let read = match &mut *self.0.borrow_mut() {
-            Kind::Plain(plain) => Pin::new(plain).poll_read(cx, &mut space),
-            Kind::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut space),
-        };
-        read.map_ok(|()| space.filled().len())
-    }
-
-    /// Writes all of `slices`.
-    pub(crate) async fn write_all(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-        self.write_all_counting(slices, &mut 0).await
-    }
-
-    /// Writes all of `slices`; `count` tells how much has left also when it fails.
-    pub(crate) async fn write_all_counting(
-        &self,
-        mut slices: &mut [IoSlice<'_>],
-        count: &mut usize,
-    ) -> io::Result<()> {
-        // Without this an empty first slice would look like a socket that takes nothing.
-        IoSlice::advance_slices(&mut slices, 0);
-        while !slices.is_empty() {
-            let written = poll_fn(|cx| self.poll_write(cx, slices)).await?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            *count += written;
-            IoSlice::advance_slices(&mut slices, written);
+        if let Kind::Tls(stream) = &mut *self.kind.borrow_mut() {
+            let mut space = ReadBuf::new(space);
+            let read = Pin::new(&mut **stream).poll_read(cx, &mut space);
+            return self.noted(read.map_ok(|()| space.filled().len()));
         }
-        match &*self.0.borrow() {
-            Kind::Plain(_) => return Ok(()),
-            Kind::Tls(_) => {}
-        }
-        poll_fn(|cx| match &mut *self.0.borrow_mut() {
-            Kind::Plain(_) => Poll::Ready(Ok(())),
-            Kind::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        let all = space.len();
+        self.poll_some(cx, Interest::READABLE, all, |socket| {
+            Ok(rustix::net::recv(socket, &mut *space, RecvFlags::empty())?.0)
         })
-        .await
+    }
+
+    /// Writes some of `slices`.
+    pub(crate) async fn write_some(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match poll_fn(|cx| self.poll_write(cx, slices)).await {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            written => written,
+        }
     }
 
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match &mut *self.0.borrow_mut() {
-            Kind::Plain(plain) => Pin::new(plain).poll_write_vectored(cx, slices),
-            Kind::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
+        if let Kind::Tls(stream) = &mut *self.kind.borrow_mut() {
+            return self.noted(Pin::new(&mut **stream).poll_write_vectored(cx, slices));
         }
+        let all = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_some(cx, Interest::WRITABLE, all, |socket| match slices {
+            [slice] => Ok(rustix::net::send(socket, slice, SendFlags::NOSIGNAL)?),
+            slices => {
+                let mut control = SendAncillaryBuffer::default();
+                Ok(rustix::net::sendmsg(
+                    socket,
+                    slices,
+                    &mut control,
+                    SendFlags::NOSIGNAL,
+                )?)
+            }
+        })
+    }
+
+    /// Waits until the kernel has all that was written; with TLS something may be left here.
+    pub(crate) async fn flush(&self) -> io::Result<()> {
+        if self.is_plain() {
+            return Ok(());
+        }
+        poll_fn(|cx| match &mut *self.kind.borrow_mut() {
+            Kind::Plain(_) => Poll::Ready(Ok(())),
+            Kind::Tls(stream) => self.noted(Pin::new(&mut **stream).poll_flush(cx)),
+        })
+        .await
     }
 
     /// Says that nothing more will be written.
     pub(crate) async fn shutdown(&self) -> io::Result<()> {
-        poll_fn(|cx| match &mut *self.0.borrow_mut() {
-            Kind::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
-            Kind::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        poll_fn(|cx| {
+            let ended = match &mut *self.kind.borrow_mut() {
+                Kind::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
+                Kind::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            };
+            self.noted(ended)
         })
         .await
     }
 
+    /// Has the connection end with a reset when it is dropped, so that nobody takes a part for the whole.
+    pub(crate) fn reset_when_dropped(&self) {
+        // Should it fail, the connection ends in the ordinary way.
+        let _ = self.with_socket(|socket| sockopt::set_socket_linger(socket, Some(Duration::ZERO)));
+    }
+
+    fn noted<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &outcome
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            self.failed.set(true);
+            if let Some(told) = &*self.told.borrow() {
+                told.set(true);
+            }
+        }
+        outcome
+    }
+
+    /// Whether the socket has failed; kept up to date for as long as the stream lives.
+    pub(crate) fn failure(&self) -> Rc<Cell<bool>> {
+        let mut told = self.told.borrow_mut();
+        Rc::clone(told.get_or_insert_with(|| Rc::new(Cell::new(self.failed.get()))))
+    }
+
     /// Whether bytes can go between the socket and the kernel without passing through this process.
     pub(crate) fn is_plain(&self) -> bool {
-        matches!(&*self.0.borrow(), Kind::Plain(_))
+        matches!(&*self.kind.borrow(), Kind::Plain(_))
     }
 
     /// Waits until a plain socket has bytes to read, or has ended. Needs no buffer. With TLS nobody can tell without
     /// reading: ready at once.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &*self.0.borrow() {
+        match &*self.kind.borrow() {
             Kind::Plain(Plain::Tcp(stream)) => stream.poll_read_ready(cx),
             Kind::Plain(Plain::Unix(stream)) => stream.poll_read_ready(cx),
             Kind::Tls(_) => Poll::Ready(Ok(())),
         }
     }
 
-    /// Whether a plain socket has bytes to read, or has ended, as far as is known without asking the kernel.
+    /// Whether a socket has bytes to read, or has ended. The kernel is asked only when the reactor does not know that
+    /// there is nothing. With TLS nobody can tell: there may be.
     pub(crate) fn has_news(&self) -> bool {
-        self.poll_readable(&mut Context::from_waker(Waker::noop()))
-            .is_ready()
+        let Kind::Plain(plain) = &*self.kind.borrow() else {
+            return true;
+        };
+        let looked = plain.try_call(Interest::READABLE, |socket| {
+            Ok(rustix::net::recv(
+                socket,
+                &mut [0],
+                RecvFlags::PEEK | RecvFlags::DONTWAIT,
+            )?)
+        });
+        !matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Runs a system call on a plain socket until it no longer says that it would block.
@@ -151,69 +209,71 @@ impl Stream {
         interest: Interest,
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        let kind = self.0.borrow();
-        let Kind::Plain(plain) = &*kind else {
+        let Kind::Plain(plain) = &*self.kind.borrow() else {
             return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
         };
         loop {
-            let result = match plain {
-                Plain::Tcp(stream) => {
-                    ready!(match interest.is_writable() {
-                        true => stream.poll_write_ready(cx),
-                        false => stream.poll_read_ready(cx),
-                    })?;
-                    stream.try_io(interest, || call(stream.as_fd()))
-                }
-                Plain::Unix(stream) => {
-                    ready!(match interest.is_writable() {
-                        true => stream.poll_write_ready(cx),
-                        false => stream.poll_read_ready(cx),
-                    })?;
-                    stream.try_io(interest, || call(stream.as_fd()))
-                }
-            };
-            match result {
+            ready!(plain.poll_ready(cx, interest))?;
+            match plain.try_call(interest, &mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+                result => return self.noted(Poll::Ready(result)),
             }
         }
     }
 
-    /// Writes `bytes` to a plain socket and tells the kernel that more follows at once, so that it waits for that with
-    /// the packet. With TLS: as [`write_all`](Self::write_all).
-    pub(crate) async fn write_before_more(&self, mut bytes: &[u8]) -> io::Result<()> {
-        if !self.is_plain() {
-            return self.write_all(&mut [IoSlice::new(bytes)]).await;
+    /// Runs a system call that may move up to `all` bytes. When it moves some and not all, the socket has no more for
+    /// now: the reactor is told so, which saves asking the kernel once more to hear the same.
+    pub(crate) fn poll_some(
+        &self,
+        cx: &mut Context<'_>,
+        interest: Interest,
+        all: usize,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let Kind::Plain(plain) = &*self.kind.borrow() else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        loop {
+            ready!(plain.poll_ready(cx, interest))?;
+            let mut some = None;
+            let result = plain.try_call(interest, |socket| {
+                let moved = call(socket)?;
+                if 0 < moved && moved < all {
+                    some = Some(moved);
+                    // The reactor takes this for what it is to mean.
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(moved)
+            });
+            match (some, result) {
+                (Some(moved), _) => return Poll::Ready(Ok(moved)),
+                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                (None, result) => return self.noted(Poll::Ready(result)),
+            }
         }
-        while !bytes.is_empty() {
-            let send = |socket: BorrowedFd<'_>| {
-                let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-                let mut control = SendAncillaryBuffer::default();
-                Ok(rustix::net::sendmsg(
-                    socket,
-                    &[IoSlice::new(bytes)],
-                    &mut control,
-                    flags,
-                )?)
-            };
-            let sent = poll_fn(|cx| self.poll_call(cx, Interest::WRITABLE, send)).await?;
-            bytes = bytes.get(sent..).unwrap_or_default();
-        }
-        Ok(())
     }
 
     /// Another descriptor of the same socket.
     pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
-        match &*self.0.borrow() {
-            Kind::Plain(plain) => plain.socket().try_clone_to_owned(),
-            Kind::Tls(stream) => stream.get_ref().0.plain().socket().try_clone_to_owned(),
+        self.with_socket(|socket| socket.try_clone_to_owned())
+    }
+
+    /// Bytes that were written and that the other side has not taken yet, if the kernel knows.
+    pub(crate) fn untaken(&self) -> Option<u64> {
+        self.with_socket(truehop_delivery::unacknowledged).ok()
+    }
+
+    fn with_socket<T>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+        match &*self.kind.borrow() {
+            Kind::Plain(plain) => ask(plain.socket()),
+            Kind::Tls(stream) => ask(stream.get_ref().0.plain().socket()),
         }
     }
 
     /// Whether the kernel takes bytes for read when their reader goes away without reading them.
     pub(crate) fn forgets_unread(&self) -> bool {
         let is_unix = |plain: &Plain| matches!(plain, Plain::Unix(_));
-        match &*self.0.borrow() {
+        match &*self.kind.borrow() {
             Kind::Plain(plain) => is_unix(plain),
             Kind::Tls(stream) => is_unix(stream.get_ref().0.plain()),
         }
@@ -221,6 +281,26 @@ impl Stream {
 }
 
 impl Plain {
+    fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>> {
+        match (self, interest.is_writable()) {
+            (Self::Tcp(stream), true) => stream.poll_write_ready(cx),
+            (Self::Tcp(stream), false) => stream.poll_read_ready(cx),
+            (Self::Unix(stream), true) => stream.poll_write_ready(cx),
+            (Self::Unix(stream), false) => stream.poll_read_ready(cx),
+        }
+    }
+
+    fn try_call<T>(
+        &self,
+        interest: Interest,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self {
+            Self::Tcp(stream) => stream.try_io(interest, || call(stream.as_fd())),
+            Self::Unix(stream) => stream.try_io(interest, || call(stream.as_fd())),
+        }
+    }
+
     fn socket(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(stream) => stream.as_fd(),

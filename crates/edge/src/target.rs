@@ -2,8 +2,8 @@
 //!
 //! Invariant: a rule for `/admin` cannot be passed by spelling it `/%61dmin` or `//admin`, nor a rule for another path
 //! be used to arrive there by `/x/../admin`: rules are matched against the decoded path, and a target with dot
-//! segments, plain or escaped, is refused, because the upstream gets the target as the client sent it. (Browsers and
-//! tools resolve dot segments before they ask; RFC 3986 section 5.2.4.)
+//! segments, plain, escaped or in a spelling that some server knows, is refused, because the upstream gets the target
+//! as the client sent it. (Browsers and tools resolve dot segments before they ask; RFC 3986 section 5.2.4.)
 
 use std::borrow::Cow;
 
@@ -26,10 +26,11 @@ pub(crate) fn normalised(path: &str) -> Option<Cow<'_, [u8]>> {
     let mut ends_in_slash = true;
     for segment in decoded.split(|&b| b == b'/').skip(1) {
         ends_in_slash = segment.is_empty();
-        match segment {
-            b"" => {}
-            b"." | b".." => return None,
-            _ => kept.push(segment),
+        if segment.split(|&b| b == b'\\').any(is_dots) {
+            return None;
+        }
+        if !segment.is_empty() {
+            kept.push(segment);
         }
     }
     let mut path = Vec::with_capacity(decoded.len());
@@ -43,14 +44,20 @@ pub(crate) fn normalised(path: &str) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(path))
 }
 
+/// Whether some server takes a segment for one that goes nowhere or up: Java's cut it at a semicolon, Windows' take a
+/// backslash for a slash.
+fn is_dots(segment: &[u8]) -> bool {
+    matches!(segment.split(|&b| b == b';').next(), Some(b"." | b".."))
+}
+
 /// Whether a path surely is as it should be: no escape, no empty segment, none that begins with a dot.
 fn is_normal(path: &[u8]) -> bool {
     let mut last = b'x';
     path.starts_with(b"/")
         && path.iter().all(|&b| {
-            let fine = !matches!(b, b'%' | 0) && !(last == b'/' && matches!(b, b'/' | b'.'));
+            let doubtful = matches!(b, b'%' | b'\\' | 0) || (last == b'/' && matches!(b, b'/' | b'.'));
             last = b;
-            fine
+            !doubtful
         })
 }
 
@@ -80,6 +87,8 @@ mod tests {
             ("/x%2fy", "/x/y"),
             ("/a/", "/a/"),
             ("/...", "/..."),
+            ("/.a;b", "/.a;b"),
+            ("/a\\b", "/a\\b"),
         ] {
             assert_eq!(*normalised(spelling).unwrap(), *path.as_bytes(), "{spelling}");
         }
@@ -103,6 +112,12 @@ mod tests {
             "/admin%2f..%2fx",
             "/a/./b",
             "/.",
+            "/public/..;/admin",
+            "/public/..;a=b/admin",
+            "/public/.;/x",
+            "/public\\..\\admin",
+            "/public/..%5cadmin",
+            "/public/%2e%2e%3b/admin",
         ] {
             assert_eq!(normalised(spelling), None, "{spelling}");
         }

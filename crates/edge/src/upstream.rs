@@ -98,24 +98,35 @@ impl Pool {
     pub(crate) async fn take(&self) -> Result<Lent, Unreachable> {
         let first = self.next.get();
         self.next.set(first.wrapping_add(1));
+        self.take_from(first, true).await
+    }
+
+    /// A connection over which nothing went before, for the one retry that a request gets: to the upstream of `failed`,
+    /// or to the next one that can be reached.
+    pub(crate) async fn take_fresh(&self, failed: Lent) -> Result<Lent, Unreachable> {
+        let first = self
+            .upstreams
+            .iter()
+            .position(|(_, theirs)| Rc::ptr_eq(theirs, &failed.idle))
+            .unwrap_or(0);
+        drop(failed);
+        self.take_from(first, false).await
+    }
+
+    async fn take_from(&self, first: usize, may_reuse: bool) -> Result<Lent, Unreachable> {
         let mut failure = None;
         for n in 0..self.upstreams.len() {
             let (upstream, idle) = &self.upstreams[first.wrapping_add(n) % self.upstreams.len()];
-            if let Some(stream) = idle.take() {
-                return Ok(Lent {
-                    stream,
-                    reused: true,
-                    idle: Rc::clone(idle),
-                });
+            let lent = |stream, reused| Lent {
+                stream,
+                reused,
+                idle: Rc::clone(idle),
+            };
+            if may_reuse && let Some(stream) = idle.take() {
+                return Ok(lent(stream, true));
             }
             match self.connect(upstream).await {
-                Ok(stream) => {
-                    return Ok(Lent {
-                        stream,
-                        reused: false,
-                        idle: Rc::clone(idle),
-                    });
-                }
+                Ok(stream) => return Ok(lent(stream, false)),
                 Err(error) => {
                     tracing::warn!(%upstream, %error, "cannot connect to an upstream");
                     failure = Some(error);
@@ -123,22 +134,6 @@ impl Pool {
             }
         }
         Err(failure.unwrap_or(Unreachable::TimedOut))
-    }
-
-    /// A connection over which nothing went before, to the upstream of `failed`: for the one retry that a request gets.
-    pub(crate) async fn take_fresh(&self, failed: Lent) -> Result<Lent, Unreachable> {
-        let idle = failed.idle;
-        drop(failed.stream);
-        let found = self
-            .upstreams
-            .iter()
-            .find(|(_, theirs)| Rc::ptr_eq(theirs, &idle));
-        let (upstream, _) = found.ok_or(Unreachable::TimedOut)?;
-        Ok(Lent {
-            stream: self.connect(upstream).await?,
-            reused: false,
-            idle,
-        })
     }
 
     async fn connect(&self, upstream: &Upstream) -> Result<Stream, Unreachable> {

@@ -16,32 +16,55 @@ mod clock;
 mod confirm;
 mod linger;
 mod pull;
+mod write;
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
 use truehop::Arrival;
-use truehop_http1::{BadRequest, Request, RequestHead, ResponseHead, Rewrite, Version};
+use truehop_http1::{BadRequest, Request, RequestHead, Rewrite, Version};
 
 pub(crate) use self::body::{BodyLeft, Content};
 pub(crate) use self::buffer::{Buffer, Buffers};
+use self::clock::far;
 pub(crate) use self::clock::{Clock, Late};
 use self::confirm::Confirmations;
 pub(crate) use self::pull::watch;
+pub(crate) use self::write::{Unwritten, while_taken, write_all};
 use crate::admin::Admin;
 use crate::forward::{self, Forwarded};
 use crate::front::{self, Decision, Record};
-use crate::server::Worker;
+use crate::server::{Open, Worker};
 use crate::stream::Stream;
 
-/// How long a connection keeps its memory at hand for the next request.
+/// How long a connection keeps its memory at hand for the next request, and how many of a worker may.
 const SOON: Duration = Duration::from_secs(1);
+const SEATS: usize = 128;
+
+/// One of the connections that keep their memory at hand.
+struct Seat<'a>(&'a Cell<usize>);
+
+impl<'a> Seat<'a> {
+    fn take(taken: &'a Cell<usize>) -> Option<Self> {
+        (taken.get() < SEATS).then(|| {
+            taken.set(taken.get() + 1);
+            Self(taken)
+        })
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
 
 /// A connection to a client.
 #[derive(Debug)]
@@ -57,18 +80,16 @@ pub(crate) struct Connection {
     /// What was read and belongs to nothing yet.
     input: Option<Buffer>,
     confirmations: Confirmations,
+    _open: Option<Open>,
 }
 
-/// What each request needs for a while and no connection keeps.
+/// Memory for heads, used for one request after another and kept by no connection that waits.
 #[derive(Debug, Default)]
-pub(crate) struct Desk {
-    pub(crate) request: RequestHead,
-    pub(crate) response: ResponseHead,
-    /// The request as it goes to an upstream.
-    pub(crate) outward: Rewrite,
-    /// The response as it goes to the client.
-    pub(crate) homeward: Rewrite,
-    pub(crate) text: Vec<u8>,
+pub(crate) struct Scratch {
+    request: RequestHead,
+    /// The request's head as it goes to an upstream.
+    outward: Rewrite,
+    response: forward::Scratch,
 }
 
 /// What becomes of a connection after an answer.
@@ -80,6 +101,8 @@ pub(crate) enum Then {
     Linger,
     /// It ends.
     Close,
+    /// It ends with a reset: the client must not take for whole what it got.
+    Reset,
 }
 
 impl Connection {
@@ -90,6 +113,7 @@ impl Connection {
         tls: bool,
         admin: Option<Arc<Admin>>,
     ) -> Self {
+        let open = admin.is_none().then(|| Open::new(&worker.shared));
         Self {
             worker,
             stream,
@@ -99,6 +123,7 @@ impl Connection {
             clock: Clock::default(),
             input: None,
             confirmations: Confirmations::default(),
+            _open: open,
         }
     }
 
@@ -113,7 +138,7 @@ impl Connection {
     }
 
     /// Serves the connection until it ends, or until the worker stops and the request under way is answered.
-    pub(crate) async fn serve(mut self) {
+    pub(crate) async fn serve(&mut self) {
         let worker = Rc::clone(&self.worker);
         let idle = worker.shared.timeouts.idle;
         let mut stopped = pin!(worker.stop.told());
@@ -126,50 +151,84 @@ impl Connection {
                     break;
                 }
                 Then::Close => break,
+                Then::Reset => {
+                    self.stream.reset_when_dropped();
+                    return;
+                }
             }
         }
-        if self.confirmations.is_empty() {
-            // What the client is told last: TLS has an end of its own.
-            if !self.stream.is_plain() {
-                let _ = self.clock.limit(linger::TIME, self.stream.shutdown()).await;
-            }
-            return;
+        // TLS has an end of its own; and with deliveries to confirm, the client is told before they are waited for.
+        if !self.stream.is_plain() || !self.confirmations.is_empty() {
+            let _ = self.clock.limit(linger::TIME, self.stream.shutdown()).await;
         }
-        let _ = self.stream.shutdown().await;
         self.confirmations.all().await;
     }
 
     /// Waits for the next request: whether it begins within `limit`, before the worker stops.
     async fn begins(&mut self, limit: Duration, mut stopped: Pin<&mut impl Future<Output = ()>>) -> bool {
+        self.input.take_if(|input| input.is_empty());
         if self.input.is_some() || self.worker.stop.is_told() {
             return self.input.is_some();
         }
-        let mut first = pin!(first_bytes(&self.stream, &self.worker, &mut self.input));
-        let begun = poll_fn(|cx| match first.as_mut().poll(cx) {
-            Poll::Ready(begun) => Poll::Ready(begun),
-            Poll::Pending => stopped.as_mut().poll(cx).map(|()| false),
-        });
-        self.clock.limit(limit, begun).await == Ok(true)
+        let (mut byte, mut deadline) = ([0], None);
+        // By hand and not of futures in futures: this is all that a connection holds that waits.
+        poll_fn(|cx| {
+            if let Poll::Ready(begun) = self.poll_begun(cx, &mut byte) {
+                return Poll::Ready(begun);
+            }
+            if stopped.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(false);
+            }
+            let deadline = *deadline.get_or_insert_with(|| far(Instant::now(), limit));
+            self.clock.poll_until(cx, deadline).map(|()| false)
+        })
+        .await
+    }
+
+    /// Whether bytes have come; false when the client has ended.
+    fn poll_begun(&mut self, cx: &mut Context<'_>, byte: &mut [u8; 1]) -> Poll<bool> {
+        if self.stream.is_plain() {
+            return self.stream.poll_readable(cx).map(|ready| ready.is_ok());
+        }
+        // With TLS there is no knowing without reading; one byte needs no buffer.
+        self.stream.poll_read(cx, byte).map(|read| {
+            let begun = matches!(read, Ok(1));
+            if begun {
+                let mut buffer = self.worker.buffers.take();
+                buffer.append(byte);
+                self.input = Some(buffer);
+            }
+            begun
+        })
+    }
+
+    /// Waits a moment for the next request with all memory at hand, as some connections of a worker may.
+    async fn begins_soon(&mut self, stopped: Pin<&mut impl Future<Output = ()>>) -> bool {
+        let worker = Rc::clone(&self.worker);
+        match Seat::take(&worker.warm) {
+            Some(_seat) => self.begins(SOON, stopped).await,
+            None => self.input.as_ref().is_some_and(|input| !input.is_empty()),
+        }
     }
 
     /// Answers requests for as long as they come one soon behind the other.
     async fn requests(&mut self, mut stopped: Pin<&mut impl Future<Output = ()>>) -> Then {
         let worker = Rc::clone(&self.worker);
-        let mut desk = worker.take_desk();
+        let mut scratch = worker.take_scratch();
         let then = loop {
-            let buffer = match self.head(&mut desk.request).await {
+            let buffer = match self.head(&mut scratch.request).await {
                 Ok(buffer) => buffer,
                 Err(NoHead::Ended) => break Then::Close,
                 Err(NoHead::Bad(bad)) => break self.refuse(bad).await,
             };
-            match self.request(buffer, &mut desk).await {
+            match self.request(buffer, &mut scratch).await {
                 // What it has sent behind its last request must not cost it the answer.
-                Then::Close if self.input.is_some() => break Then::Linger,
-                Then::Next if self.begins(SOON, stopped.as_mut()).await => {}
+                Then::Close if self.input.is_some() || self.stream.has_news() => break Then::Linger,
+                Then::Next if self.begins_soon(stopped.as_mut()).await => {}
                 then => break then,
             }
         };
-        worker.return_desk(desk);
+        worker.return_scratch(scratch);
         then
     }
 
@@ -187,7 +246,7 @@ impl Connection {
             }
             if buffer.space().is_empty() {
                 // A byte more than is allowed, so that a head that is too long is seen to be.
-                buffer.grow(limits.head + 1);
+                buffer.grow(limits.head.saturating_add(1));
             }
             // The first bytes are there already; the clock runs for the rest.
             let read = self.stream.read(buffer.space());
@@ -198,7 +257,7 @@ impl Connection {
                     match at_once {
                         Poll::Ready(read) => read,
                         Poll::Pending => {
-                            let end = *deadline.insert(Instant::now() + worker.shared.timeouts.header);
+                            let end = *deadline.insert(far(Instant::now(), worker.shared.timeouts.header));
                             self.clock.until(end, read).await.map_err(|Late| NoHead::Ended)?
                         }
                     }
@@ -213,32 +272,43 @@ impl Connection {
     }
 
     /// Answers one request, whose head stands in `buffer`.
-    async fn request(&mut self, buffer: Buffer, desk: &mut Desk) -> Then {
+    async fn request(&mut self, buffer: Buffer, scratch: &mut Scratch) -> Then {
         let worker = Rc::clone(&self.worker);
-        let Desk {
+        let Scratch {
             request: head,
-            response,
             outward,
-            homeward,
-            text,
-        } = desk;
+            response,
+        } = scratch;
         let request = head.view(buffer.filled());
         let mut left = BodyLeft::of_request(request.body());
         if let Some(admin) = self.admin.clone() {
-            let answer = admin.answer(request.path());
-            return self.answer(request, &mut left, answer, None, text).await;
+            let page = admin.answer(request.path());
+            return self
+                .answer(request, &mut left, page, None, &mut response.text)
+                .await;
         }
         let mut record = Record::new(&worker, self.arrival.peer(), request.method_text());
-        match front::decide(
+        let decision = front::decide(
             &worker,
             self.arrival,
             self.tls,
             request,
             outward,
             &mut record.line,
-        ) {
-            Decision::Answer(answer) => self.answer(request, &mut left, answer, Some(record), text).await,
-            Decision::Ask(service, asked) => self.ask(request, &mut left, service, asked, record, text).await,
+        );
+        match decision {
+            Decision::Answer(page) => {
+                self.answer(request, &mut left, page, Some(record), &mut response.text)
+                    .await
+            }
+            Decision::HandOut(small) => {
+                self.hand_out(request, &mut left, &small, record, &mut response.text)
+                    .await
+            }
+            Decision::Ask(service, asked) => {
+                self.ask(request, left, service, asked, record, &mut response.text)
+                    .await
+            }
             Decision::Forward(pool) => {
                 let job = forward::Job {
                     worker: &worker,
@@ -248,20 +318,19 @@ impl Connection {
                     outward,
                     pool,
                 };
-                let papers = forward::Papers { response, homeward };
                 let forwarded = job
-                    .run(
-                        &mut left,
-                        &mut self.input,
-                        &mut self.clock,
-                        papers,
-                        &mut record.line,
-                    )
+                    .run(left, &mut self.input, &mut self.clock, response, &mut record.line)
                     .await;
                 match forwarded {
                     Forwarded::Answered(then) => then,
-                    Forwarded::Failed(answer) => {
-                        self.answer(request, &mut left, answer, Some(record), text).await
+                    Forwarded::Failed(page) => self.give_up(request, page, record, &mut response.text).await,
+                    Forwarded::Switched(tunnel) => {
+                        // A tunnel may last for hours; the head is done with.
+                        drop(buffer);
+                        let input = self.input.take();
+                        let carried = tunnel.carry(&self.stream, input, &worker, &mut self.clock).await;
+                        record.end(carried, true);
+                        Then::Close
                     }
                 }
             }
@@ -283,23 +352,6 @@ impl Connection {
         self.answer_refused(page, record).await;
         Then::Linger
     }
-}
-
-/// Waits for the first bytes of a request: whether there are some.
-async fn first_bytes(stream: &Stream, worker: &Worker, input: &mut Option<Buffer>) -> bool {
-    if stream.is_plain() {
-        return poll_fn(|cx| stream.poll_readable(cx)).await.is_ok();
-    }
-    // With TLS there is no knowing without reading; one byte needs no buffer.
-    let mut byte = [0];
-    let read = stream.read(&mut byte).await;
-    if matches!(read, Ok(1)) {
-        let mut buffer = worker.buffers.take();
-        buffer.append(&byte);
-        *input = Some(buffer);
-        return true;
-    }
-    false
 }
 
 /// Why there is no next request.

@@ -1,17 +1,16 @@
 //! The answer's way down.
 
-use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
 use truehop_http1::{Known, ResponseBody, Version};
 
-use super::framed::{Framed, write_framed};
-use super::splice;
-use super::{Answered, Down, Failure, Job, Papers, is_websocket};
+use super::framed::{Framed, Receiver, kept_trailers};
+use super::splice::{self, Broken, Splice};
+use super::{Down, Failure, Job, Progress, Relayed, Scratch, Up, is_websocket};
 use crate::access_log::Line;
 use crate::stream::Stream;
-use crate::wire::{BodyLeft, Buffer, Clock, Late, connection_option, may_stay};
+use crate::wire::{BodyLeft, Buffer, Clock, Content, Late, Unwritten, connection_option, may_stay};
 
 /// So many interim answers are enough for one request.
 const INTERIM: usize = 32;
@@ -21,29 +20,41 @@ impl Job<'_> {
         &self,
         upstream: &Stream,
         clock: &mut Clock,
-        papers: &mut Papers<'_>,
+        scratch: &mut Scratch,
         line: &mut Line,
-        sent: &Cell<bool>,
+        progress: &Progress,
     ) -> Result<Down, Failure> {
         let mut buffer = self.worker.buffers.take();
-        for _ in 0..INTERIM {
-            self.read_head(upstream, &mut buffer, clock, papers, sent).await?;
-            let response = papers.response.view(buffer.filled());
+        for n in 0..INTERIM {
+            match self
+                .read_head(upstream, &mut buffer, clock, scratch, progress)
+                .await
+            {
+                // The client has had an interim answer: a second try would give it another.
+                Err(Failure::Silence) if n > 0 => return Err(Failure::BrokenOff),
+                read => read?,
+            }
+            let response = scratch.head.view(buffer.filled());
             match response.status() {
                 101 => {
-                    let agreed = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
-                    if !is_websocket(self.request) || !response.lines("upgrade").all(agreed) {
+                    let mut protocols = response.lines("upgrade").peekable();
+                    let agreed = protocols.peek().is_some()
+                        && protocols.all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+                    if !is_websocket(self.request) || !agreed {
                         return Err(Failure::Switched);
                     }
                     return Ok(Down::Switched(buffer));
                 }
                 100..200 => {
-                    self.relay_interim(&buffer, clock, papers).await?;
-                    buffer.consume(papers.response.len());
+                    // Nothing may come in between while it is being written.
+                    progress.answering.set(true);
+                    self.relay_interim(&buffer, clock, scratch).await?;
+                    progress.answering.set(false);
+                    buffer.consume(scratch.head.len());
                 }
                 _ => {
-                    let answered = self.relay(upstream, buffer, clock, papers, line, sent).await?;
-                    return Ok(Down::Answered(answered));
+                    let relayed = self.relay(upstream, buffer, clock, scratch, line, progress);
+                    return Ok(Down::Relayed(relayed.await?));
                 }
             }
         }
@@ -55,20 +66,20 @@ impl Job<'_> {
         upstream: &Stream,
         buffer: &mut Buffer,
         clock: &mut Clock,
-        papers: &mut Papers<'_>,
-        sent: &Cell<bool>,
+        scratch: &mut Scratch,
+        progress: &Progress,
     ) -> Result<(), Failure> {
         let (limit, limits) = (self.worker.shared.timeouts.response, self.worker.head_limits);
-        let head = &mut *papers.response;
+        let head = &mut scratch.head;
         head.clear();
         loop {
             if !buffer.is_empty() && head.parse(buffer.filled(), &limits).map_err(Failure::BadAnswer)? {
                 return Ok(());
             }
             if buffer.space().is_empty() {
-                buffer.grow(limits.head + 1);
+                buffer.grow(limits.head.saturating_add(1));
             }
-            match read_patiently(upstream, buffer.space(), clock, limit, sent).await? {
+            match read_patiently(upstream, buffer.space(), clock, limit, progress).await? {
                 Ok(0) | Err(_) if buffer.is_empty() => return Err(Failure::Silence),
                 Ok(0) => return Err(Failure::BrokenOff),
                 Ok(n) => buffer.filled_by(n),
@@ -82,26 +93,34 @@ impl Job<'_> {
         &self,
         buffer: &Buffer,
         clock: &mut Clock,
-        papers: &mut Papers<'_>,
+        scratch: &mut Scratch,
     ) -> Result<(), Failure> {
-        let interim = papers.response.view(buffer.filled());
+        let interim = scratch.head.view(buffer.filled());
         let unasked = interim.status() == 100 && !self.request.expects_continue();
         if self.request.version() == Version::Http10 || unasked {
             return Ok(());
         }
-        let homeward = &mut *papers.homeward;
-        homeward.clear();
-        homeward.status_line(interim.status(), interim.reason());
+        let rewrite = &mut scratch.rewrite;
+        rewrite.clear();
+        rewrite.status_line(interim.status(), interim.reason());
         for field in interim.fields() {
             if !interim.ends_here(field) && field.known != Some(Known::ContentLength) {
-                homeward.keep(field);
+                rewrite.keep(field);
             }
         }
-        homeward.finish();
-        let writing = write_framed(self.stream, homeward.pieces(buffer.filled()), Framed::default());
-        match clock.limit(self.worker.shared.timeouts.write, writing).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(Late) => Err(Failure::ClientGone),
+        rewrite.finish();
+        let pieces = rewrite.pieces(buffer.filled());
+        self.client(clock)
+            .write_head(&mut scratch.text, pieces, Framed::default(), &mut 0)
+            .await
+            .map_err(|_| Failure::ClientGone)
+    }
+
+    fn client<'c>(&'c self, clock: &'c mut Clock) -> Receiver<'c> {
+        Receiver {
+            stream: self.stream,
+            clock,
+            limit: self.worker.shared.timeouts.write,
         }
     }
 
@@ -111,72 +130,142 @@ impl Job<'_> {
         upstream: &Stream,
         mut buffer: Buffer,
         clock: &mut Clock,
-        papers: &mut Papers<'_>,
+        scratch: &mut Scratch,
         line: &mut Line,
-        sent: &Cell<bool>,
-    ) -> Result<Answered, Failure> {
-        let head_len = papers.response.len();
-        let response = papers.response.view(buffer.filled());
+        progress: &Progress,
+    ) -> Result<Relayed, Failure> {
+        let head_len = scratch.head.len();
+        let response = scratch.head.view(buffer.filled());
         let body = response.body(self.request.method());
         let unbounded = matches!(body, ResponseBody::Chunked | ResponseBody::UntilClose);
         let chunked = unbounded && self.request.version() == Version::Http11;
-        let mut answered = Answered {
+        let until_close = unbounded && !chunked;
+        let is_sent = progress.up.get() == Up::Sent;
+        let mut relayed = Relayed {
             whole: false,
+            until_close,
             upstream_stays: response.keep_alive() && !matches!(body, ResponseBody::UntilClose),
-            client_stays: may_stay(self.worker, self.request) && sent.get() && (chunked || !unbounded),
+            client_stays: may_stay(self.worker, self.request) && is_sent && !until_close,
         };
         line.status = response.status();
 
-        let homeward = &mut *papers.homeward;
-        homeward.clear();
-        homeward.status_line(response.status(), response.reason());
+        let rewrite = &mut scratch.rewrite;
+        rewrite.clear();
+        rewrite.status_line(response.status(), response.reason());
         let mut dated = false;
         for field in response.fields() {
             dated |= field.known == Some(Known::Date);
             // RFC 9110 section 8.6: none with 204.
             let is_wrong = response.status() == 204 && field.known == Some(Known::ContentLength);
             if !is_wrong && !response.ends_here(field) {
-                homeward.keep(field);
+                rewrite.keep(field);
             }
         }
         // What is added here is plain text: there is nothing to refuse.
         if !dated {
-            let _ = homeward.add("date", self.worker.date().as_bytes());
+            let _ = rewrite.add("date", self.worker.date().as_bytes());
         }
         if chunked {
-            let _ = homeward.add("transfer-encoding", b"chunked");
+            let _ = rewrite.add("transfer-encoding", b"chunked");
         }
-        if let Some(option) = connection_option(self.request.version(), answered.client_stays) {
-            let _ = homeward.add("connection", option.as_bytes());
+        if let Some(option) = connection_option(self.request.version(), relayed.client_stays) {
+            let _ = rewrite.add("connection", option.as_bytes());
         }
-        homeward.finish();
+        rewrite.finish();
 
         let mut left = BodyLeft::of_response(body);
         let behind = buffer.filled_mut().get_mut(head_len..).unwrap_or_default();
-        let content = left.gather(behind).map_err(Failure::BadAnswerBody)?;
-        let framed = Framed {
-            content: buffer
-                .filled()
-                .get(head_len..head_len + content.len)
-                .unwrap_or_default(),
-            chunked,
-            ended: content.trailers.as_deref(),
-        };
-        let writing = write_framed(self.stream, homeward.pieces(buffer.filled()), framed);
-        match clock.limit(self.worker.shared.timeouts.write, writing).await {
-            Ok(Ok(())) => line.bytes += content.len as u64,
-            Ok(Err(_)) | Err(Late) => return Ok(answered),
+        let content = self.gather_answer(&mut left, behind)?;
+        let behind = buffer.filled().get(head_len..).unwrap_or_default();
+        let framed = Framed::new(behind, &content, chunked);
+        let pieces = rewrite.pieces(buffer.filled());
+        progress.answering.set(true);
+        let client = self.client(clock);
+        let wrote = client.write_head(&mut scratch.text, pieces, framed, &mut 0).await;
+        if wrote.is_err() {
+            return Ok(relayed);
         }
+        line.bytes += content.len as u64;
         buffer.consume(head_len + content.consumed);
-        let rest = Rest {
-            job: self,
-            upstream,
-            chunked,
-            bytes: &mut line.bytes,
-        };
-        answered.whole = left.is_over() || rest.relay(&mut left, &mut buffer, clock).await;
-        answered.upstream_stays &= buffer.is_empty();
-        Ok(answered)
+        if !left.is_over() {
+            let rest = self.relay_rest(upstream, &mut left, &mut buffer, chunked, clock, &mut line.bytes);
+            if let Err(broken) = rest.await {
+                match broken {
+                    Broken::Write(_) | Broken::WriteLate => {
+                        tracing::debug!(id = %line.id, error = %broken, "an answer was cut short");
+                    }
+                    _ => tracing::warn!(
+                        id = %line.id,
+                        upstreams = %self.pool,
+                        error = &broken as &dyn std::error::Error,
+                        "an answer was cut short"
+                    ),
+                }
+                return Ok(relayed);
+            }
+        }
+        relayed.whole = true;
+        relayed.upstream_stays &= buffer.is_empty();
+        Ok(relayed)
+    }
+
+    /// Passes on what is left of an answer's body.
+    async fn relay_rest(
+        &self,
+        upstream: &Stream,
+        left: &mut BodyLeft,
+        buffer: &mut Buffer,
+        chunked: bool,
+        clock: &mut Clock,
+        bytes: &mut u64,
+    ) -> Result<(), Broken> {
+        let timeouts = &self.worker.shared.timeouts;
+        if let BodyLeft::Length(length) = left
+            && let Some(splice) = Splice::new(&self.worker.pipes, upstream, self.stream, *length)
+        {
+            let limits = splice::Limits {
+                read: timeouts.response,
+                write: timeouts.write,
+            };
+            return splice.run(length, bytes, clock, limits).await;
+        }
+        while !left.is_over() {
+            buffer.enlarge_if_full();
+            let reading = upstream.read(buffer.space());
+            let read = clock.limit(timeouts.response, reading).await;
+            let n = read.map_err(|Late| Broken::ReadLate)?.map_err(Broken::Read)?;
+            buffer.filled_by(n);
+            let ended = n == 0;
+            if ended && !left.ended_by_close() {
+                return Err(Broken::Ended);
+            }
+            let content = self
+                .gather_answer(left, buffer.filled_mut())
+                .map_err(|_| Broken::Malformed)?;
+            let mut framed = Framed::new(buffer.filled(), &content, chunked);
+            if ended {
+                framed.ended = Some(b"");
+            }
+            let wrote = self.client(clock).write([].into_iter(), framed, &mut 0).await;
+            match wrote {
+                Ok(()) => {}
+                Err(Unwritten::Late) => return Err(Broken::WriteLate),
+                Err(Unwritten::Socket(error)) => return Err(Broken::Write(error)),
+            }
+            *bytes += content.len as u64;
+            buffer.consume(content.consumed);
+        }
+        Ok(())
+    }
+
+    fn gather_answer(&self, left: &mut BodyLeft, bytes: &mut [u8]) -> Result<Content, Failure> {
+        let mut content = left.gather(bytes).map_err(Failure::BadAnswerBody)?;
+        if let Some(trailers) = &mut content.trailers
+            && !trailers.is_empty()
+        {
+            *trailers = kept_trailers(trailers, None);
+        }
+        Ok(content)
     }
 }
 
@@ -186,78 +275,14 @@ async fn read_patiently(
     space: &mut [u8],
     clock: &mut Clock,
     limit: Duration,
-    sent: &Cell<bool>,
+    progress: &Progress,
 ) -> Result<io::Result<usize>, Failure> {
     loop {
-        let was_sent = sent.get();
+        let is_sending = progress.up.get() == Up::Sending;
         match clock.limit(limit, upstream.read(space)).await {
             Ok(read) => return Ok(read),
-            Err(Late) if was_sent => return Err(Failure::TimedOut),
+            Err(Late) if !is_sending => return Err(Failure::TimedOut),
             Err(Late) => {}
-        }
-    }
-}
-
-/// The rest of an answer's body.
-struct Rest<'a> {
-    job: &'a Job<'a>,
-    upstream: &'a Stream,
-    chunked: bool,
-    bytes: &'a mut u64,
-}
-
-impl Rest<'_> {
-    /// Passes on what is left: whether it came to its end.
-    async fn relay(self, left: &mut BodyLeft, buffer: &mut Buffer, clock: &mut Clock) -> bool {
-        let (worker, client) = (self.job.worker, self.job.stream);
-        let timeouts = &worker.shared.timeouts;
-        if let BodyLeft::Length(length) = left
-            && splice::pays(*length, self.upstream, client)
-        {
-            let limits = splice::Limits {
-                read: timeouts.response,
-                write: timeouts.write,
-            };
-            let before = *length;
-            let spliced = splice::splice(&worker.pipes, self.upstream, client, length, clock, limits).await;
-            *self.bytes += before - *length;
-            if let Err(broken) = &spliced {
-                tracing::debug!(error = %broken, "an answer was cut short");
-            }
-            return spliced.is_ok();
-        }
-        if left.is_large() && buffer.is_empty() {
-            *buffer = worker.buffers.take_large();
-        }
-        loop {
-            let reading = self.upstream.read(buffer.space());
-            let ended = match clock.limit(timeouts.response, reading).await {
-                Ok(Ok(n)) => {
-                    buffer.filled_by(n);
-                    n == 0
-                }
-                Ok(Err(_)) | Err(Late) => return false,
-            };
-            if ended && !left.ended_by_close() {
-                return false;
-            }
-            let Ok(content) = left.gather(buffer.filled_mut()) else {
-                return false;
-            };
-            let framed = Framed {
-                content: buffer.filled().get(..content.len).unwrap_or_default(),
-                chunked: self.chunked,
-                ended: content.trailers.as_deref().or(ended.then_some(b"")),
-            };
-            let writing = write_framed(client, [].into_iter(), framed);
-            if !matches!(clock.limit(timeouts.write, writing).await, Ok(Ok(()))) {
-                return false;
-            }
-            *self.bytes += content.len as u64;
-            buffer.consume(content.consumed);
-            if left.is_over() {
-                return true;
-            }
         }
     }
 }

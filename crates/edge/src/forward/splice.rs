@@ -13,12 +13,12 @@ use thiserror::Error;
 use tokio::io::Interest;
 
 use crate::stream::Stream;
-use crate::wire::{Clock, Late};
+use crate::wire::{Clock, Late, while_taken};
 
 /// Below this a copy is cheaper than the calls.
 const LEAST: u64 = 64 * 1024;
 /// What a pipe is asked to hold. A user may have 64 MiB in pipes in all; then the kernel gives less.
-const CAPACITY: usize = 512 * 1024;
+const CAPACITY: usize = 256 * 1024;
 /// Free pipes that a worker keeps.
 const KEPT: usize = 16;
 
@@ -39,7 +39,7 @@ pub(super) struct Limits {
     pub(super) write: Duration,
 }
 
-/// Why a body did not come through.
+/// Why a body did not come through, whichever way it went.
 #[derive(Debug, Error)]
 pub(super) enum Broken {
     #[error("the sender closed the connection before the end")]
@@ -52,57 +52,74 @@ pub(super) enum Broken {
     Write(#[source] io::Error),
     #[error("the receiver took no more in time")]
     WriteLate,
+    #[error("the sender's chunks are malformed")]
+    Malformed,
 }
 
-/// Whether `length` bytes can go this way, and are worth it.
-pub(super) fn pays(length: u64, from: &Stream, to: &Stream) -> bool {
-    length >= LEAST && from.is_plain() && to.is_plain()
+/// A body's way from one plain socket to another.
+pub(super) struct Splice<'a> {
+    pipes: &'a Pipes,
+    from: &'a Stream,
+    to: &'a Stream,
 }
 
-/// Moves `left` bytes, counting it down.
-pub(super) async fn splice(
-    pipes: &Pipes,
-    from: &Stream,
-    to: &Stream,
-    left: &mut u64,
-    clock: &mut Clock,
-    limits: Limits,
-) -> Result<(), Broken> {
-    let pipe = pipes.take().map_err(Broken::Read)?;
-    while *left > 0 {
-        let want = usize::try_from(*left).unwrap_or(CAPACITY).min(CAPACITY);
-        let filling = poll_fn(|cx| {
-            let call = |socket: BorrowedFd<'_>| transfer(socket, pipe.into.as_fd(), want, false);
-            from.poll_call(cx, Interest::READABLE, call)
-        });
-        let filled = clock.limit(limits.read, filling).await;
-        let mut held = filled.map_err(|Late| Broken::ReadLate)?.map_err(Broken::Read)?;
-        if held == 0 {
-            return Err(Broken::Ended);
+impl<'a> Splice<'a> {
+    /// `None` when `length` bytes cannot go this way, or are not worth it, or there is no pipe to be had.
+    pub(super) fn new(pipes: &'a Pipes, from: &'a Stream, to: &'a Stream, length: u64) -> Option<Self> {
+        if length < LEAST || !from.is_plain() || !to.is_plain() {
+            return None;
         }
-        let more = *left > held as u64;
-        while held > 0 {
-            let emptying = poll_fn(|cx| {
-                let call = |socket: BorrowedFd<'_>| transfer(pipe.out.as_fd(), socket, held, more);
-                to.poll_call(cx, Interest::WRITABLE, call)
+        pipes.give_back(pipes.take().ok()?);
+        Some(Self { pipes, from, to })
+    }
+
+    /// Moves `left` bytes, counting it down and `moved` up.
+    pub(super) async fn run(
+        self,
+        left: &mut u64,
+        moved: &mut u64,
+        clock: &mut Clock,
+        limits: Limits,
+    ) -> Result<(), Broken> {
+        let Self { pipes, from, to } = self;
+        while *left > 0 {
+            let waiting = poll_fn(|cx| from.poll_readable(cx));
+            let waited = clock.limit(limits.read, waiting).await;
+            waited.map_err(|Late| Broken::ReadLate)?.map_err(Broken::Read)?;
+            // Lent only while something is in it: the one that was just used is still in the processor's cache.
+            let pipe = pipes.take().map_err(Broken::Read)?;
+            let want = usize::try_from(*left).unwrap_or(CAPACITY).min(CAPACITY);
+            let filling = poll_fn(|cx| {
+                from.poll_some(cx, Interest::READABLE, want, |socket| {
+                    transfer(socket, pipe.into.as_fd(), want)
+                })
             });
-            let emptied = clock.limit(limits.write, emptying).await;
-            let emptied = emptied
-                .map_err(|Late| Broken::WriteLate)?
-                .map_err(Broken::Write)?;
-            held = held.saturating_sub(emptied);
-            *left = left.saturating_sub(emptied as u64);
+            let filled = clock.limit(limits.read, filling).await;
+            let mut held = filled.map_err(|Late| Broken::ReadLate)?.map_err(Broken::Read)?;
+            if held == 0 {
+                return Err(Broken::Ended);
+            }
+            while held > 0 {
+                let emptying = poll_fn(|cx| {
+                    let call = |socket: BorrowedFd<'_>| transfer(pipe.out.as_fd(), socket, held);
+                    to.poll_call(cx, Interest::WRITABLE, call)
+                });
+                let emptied = while_taken(to, clock, limits.write, emptying).await;
+                let emptied = emptied
+                    .map_err(|Late| Broken::WriteLate)?
+                    .map_err(Broken::Write)?;
+                held = held.saturating_sub(emptied);
+                *left = left.saturating_sub(emptied as u64);
+                *moved += emptied as u64;
+            }
+            pipes.give_back(pipe);
         }
+        Ok(())
     }
-    pipes.give_back(pipe);
-    Ok(())
 }
 
-fn transfer(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize, more: bool) -> io::Result<usize> {
-    let mut flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-    if more {
-        flags |= SpliceFlags::MORE;
-    }
+fn transfer(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> io::Result<usize> {
+    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
     Ok(rustix::pipe::splice(from, None, to, None, len, flags)?)
 }
 

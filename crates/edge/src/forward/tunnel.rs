@@ -11,67 +11,58 @@ use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
+use crate::server::Worker;
 use crate::stream::Stream;
 use crate::wire::{Buffer, Buffers, Clock, Late};
 
-/// One end, with what has been read from it already.
-pub(super) struct End<'a> {
-    pub(super) stream: &'a Stream,
-    pub(super) read: Option<Buffer>,
+/// An upstream with which both sides have agreed on another protocol.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(super) upstream: Stream,
+    /// What has been read from it already.
+    pub(super) read: Buffer,
 }
 
-/// Carries bytes both ways until both sides have ended, one fails, or nothing moves for `patience`. Gives back the
-/// bytes that went to `client`.
-pub(super) async fn tunnel(
-    client: End<'_>,
-    upstream: End<'_>,
-    buffers: &Rc<Buffers>,
-    clock: &mut Clock,
-    patience: Duration,
-) -> u64 {
-    let (up, down) = (Cell::new(0), Cell::new(0));
-    {
-        let mut upward = pin!(carry(client.stream, upstream.stream, client.read, buffers, &up));
-        let mut downward = pin!(carry(
-            upstream.stream,
-            client.stream,
-            upstream.read,
-            buffers,
-            &down
-        ));
+impl Tunnel {
+    /// Carries bytes both ways until both sides have ended, one fails, or nothing moves for the time that is configured.
+    /// `input` is what has been read from the client. Gives back the bytes that went to it.
+    pub(crate) async fn carry(
+        self,
+        client: &Stream,
+        input: Option<Buffer>,
+        worker: &Worker,
+        clock: &mut Clock,
+    ) -> u64 {
+        let (patience, buffers) = (worker.shared.timeouts.tunnel, &worker.buffers);
+        let read = Some(self.read).filter(|read| !read.is_empty());
+        let input = input.filter(|input| !input.is_empty());
+        let (up, down) = (Cell::new(0), Cell::new(0));
+        let mut upward = pin!(carry(client, &self.upstream, input, buffers, &up));
+        let mut downward = pin!(carry(&self.upstream, client, read, buffers, &down));
         let (mut up_ended, mut down_ended) = (false, false);
         let mut both = pin!(poll_fn(|cx| {
-            for (carrying, ended) in [
-                (
-                    upward.as_mut() as std::pin::Pin<&mut dyn Future<Output = _>>,
-                    &mut up_ended,
-                ),
-                (downward.as_mut(), &mut down_ended),
-            ] {
-                if !*ended && let Poll::Ready(result) = carrying.poll(cx) {
-                    *ended = true;
-                    if result.is_err() {
-                        return Poll::Ready(());
-                    }
-                }
+            if !up_ended && let Poll::Ready(end) = upward.as_mut().poll(cx) {
+                up_ended = true;
+                down_ended |= end.is_err();
             }
-            if up_ended && down_ended {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+            if !down_ended && let Poll::Ready(end) = downward.as_mut().poll(cx) {
+                down_ended = true;
+                up_ended |= end.is_err();
+            }
+            match up_ended && down_ended {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
             }
         }));
         loop {
             let before = (up.get(), down.get());
             match clock.limit(patience, both.as_mut()).await {
                 Err(Late) if before != (up.get(), down.get()) => {}
-                Ok(()) | Err(Late) => break,
+                Ok(()) | Err(Late) => return down.get(),
             }
         }
     }
-    down.get()
 }
 
 /// Carries bytes one way until there are no more.
@@ -94,7 +85,11 @@ async fn carry(
                 n => buffer.filled_by(n),
             }
         }
-        to.write_all(&mut [IoSlice::new(buffer.filled())]).await?;
-        carried.set(carried.get() + buffer.filled().len() as u64);
+        while !buffer.is_empty() {
+            let written = to.write_some(&[IoSlice::new(buffer.filled())]).await?;
+            carried.set(carried.get() + written as u64);
+            buffer.consume(written);
+        }
+        to.flush().await?;
     }
 }

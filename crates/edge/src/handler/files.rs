@@ -27,9 +27,8 @@ use rustix::io::Errno;
 use truehop_delivery::FileRegion;
 use truehop_http1::{Method, Request};
 
-use self::conditions::{Range, is_fresh, is_unwanted, range};
-pub(crate) use self::shelf::Shelf;
-use self::shelf::Small;
+use self::conditions::{Range, is_fresh, is_unwanted, range, wants_all};
+pub(crate) use self::shelf::{Shelf, Small};
 use super::Context;
 use crate::body::Body;
 use crate::config::{BadConfig, Key, RouteConfig};
@@ -65,12 +64,14 @@ impl Files {
         })
     }
 
-    pub(crate) fn handle(&self, context: &Context<'_>) -> Response<Body> {
+    /// The file that the request asks for, or a page that says why not.
+    pub(crate) fn handle(&self, context: &Context<'_>) -> Served {
         let request = context.request;
         if !matches!(request.method(), Method::Get | Method::Head) {
-            return method_not_allowed("GET, HEAD", context.id);
+            return Served::Answer(method_not_allowed("GET, HEAD", context.id));
         }
-        match self.find(context) {
+        Served::Answer(match self.find(context) {
+            Ok(Found::Small(small)) if wants_all(request) => return Served::AtHand(small),
             Ok(found) => contents(request, found),
             Err(Missing::Slash) => {
                 // Relative, so that it holds behind any proxy and prefix.
@@ -99,7 +100,7 @@ impl Files {
                 "This server may not read that file.",
                 context.id,
             ),
-        }
+        })
     }
 
     fn find(&self, context: &Context<'_>) -> Result<Found, Missing> {
@@ -141,9 +142,9 @@ impl Files {
             return Err(Missing::Nothing);
         }
         let about = About::new(name, &metadata);
-        Ok(match shelf.put(path, &file, &metadata, about) {
-            Ok(small) => Found::Small(small),
-            Err(about) => Found::Large(file, about),
+        Ok(match shelf.put(path, &file, &metadata, &about) {
+            Some(small) => Found::Small(small),
+            None => Found::Large(file, about),
         })
     }
 
@@ -185,6 +186,13 @@ impl fmt::Display for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "files {}", self.directory.display())
     }
+}
+
+/// What a request for a file comes to.
+pub(crate) enum Served {
+    Answer(Response<Body>),
+    /// All of this file.
+    AtHand(Rc<Small>),
 }
 
 /// A regular file that may be served.
@@ -266,7 +274,7 @@ fn value(text: String) -> HeaderValue {
 }
 
 /// What a response says about a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct About {
     len: u64,
     etag: HeaderValue,
@@ -292,6 +300,24 @@ impl About {
             modified_text: value(httpdate::fmt_http_date(modified)),
             content_type: value(content_type(name)),
         }
+    }
+
+    /// The head of an answer with all of the file, but for the lines that every answer has.
+    fn head(&self) -> Vec<u8> {
+        let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
+        for (name, value) in [
+            ("etag", self.etag.as_bytes()),
+            ("last-modified", self.modified_text.as_bytes()),
+            ("accept-ranges", b"bytes"),
+            ("content-type", self.content_type.as_bytes()),
+            ("x-content-type-options", b"nosniff"),
+            ("content-length", self.len.to_string().as_bytes()),
+        ] {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        head
     }
 }
 

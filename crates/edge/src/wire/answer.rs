@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, Write as _};
+use std::os::fd::BorrowedFd;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
@@ -14,14 +15,17 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 use http_body::Body as _;
 use tokio::io::Interest;
+use tokio::task::yield_now;
 use truehop_delivery::{Courier, FileBody, FileRegion};
-use truehop_http1::{Method, Request, Version};
+use truehop_http1::{Method, Request, RequestBody, Version};
 
-use super::pull::{self, Gone, Pulled, Source};
-use super::{BodyLeft, Buffer, Clock, Connection, Then, connection_option, may_stay};
+use super::pull::{self, Gone, Source};
+use super::{
+    BodyLeft, Buffer, Clock, Connection, Then, Unwritten, connection_option, may_stay, while_taken, write_all,
+};
 use crate::body::{Body, BoxError, Kind};
 use crate::front::Record;
-use crate::handler::Service;
+use crate::handler::{Service, Small};
 use crate::server::Worker;
 use crate::stream::Stream;
 
@@ -31,36 +35,92 @@ impl Connection {
         &mut self,
         request: Request<'_>,
         left: &mut BodyLeft,
+        response: Response<Body>,
+        record: Option<Record<'_>>,
+        text: &mut Vec<u8>,
+    ) -> Then {
+        discard(left, &mut self.input);
+        let stays = left.is_over() && may_stay(&self.worker, request);
+        self.respond(request, stays, response, record, text).await
+    }
+
+    /// Answers a request that could not be forwarded. How much of its body was read for nothing is not known any more,
+    /// so one with a body is the last of its connection.
+    pub(super) async fn give_up(
+        &mut self,
+        request: Request<'_>,
+        response: Response<Body>,
+        record: Record<'_>,
+        text: &mut Vec<u8>,
+    ) -> Then {
+        let stays = request.body() == RequestBody::Empty && may_stay(&self.worker, request);
+        self.respond(request, stays, response, Some(record), text).await
+    }
+
+    async fn respond(
+        &mut self,
+        request: Request<'_>,
+        stays: bool,
         mut response: Response<Body>,
         mut record: Option<Record<'_>>,
         text: &mut Vec<u8>,
     ) -> Then {
-        discard(left, &mut self.input);
-        let worker = &*self.worker;
-        let stays = left.is_over() && may_stay(worker, request);
         let courier = courier(&mut response, request.method());
-        let letter = Letter {
-            worker,
+        let mut bytes = 0;
+        if let Some(record) = &mut record {
+            record.line.status = response.status().as_u16();
+        }
+        let writer = ResponseWriter {
+            worker: &self.worker,
             stream: &self.stream,
             clock: &mut self.clock,
             method: request.method(),
             version: request.version(),
             stays,
             text,
+            bytes: &mut bytes,
         };
-        if let Some(record) = &mut record {
-            record.line.status = response.status().as_u16();
-        }
-        let sent = letter.send(response).await;
+        let sent = writer.send(response).await;
         if let Some(record) = record {
-            record.end(sent.bytes, sent.whole);
+            record.end(bytes, sent.whole);
         }
-        self.after(sent, courier, stays, left.is_over())
+        self.after(sent, courier, true)
+    }
+
+    /// Sends a small file that is at hand, whole.
+    pub(super) async fn hand_out(
+        &mut self,
+        request: Request<'_>,
+        left: &mut BodyLeft,
+        small: &Small,
+        mut record: Record<'_>,
+        text: &mut Vec<u8>,
+    ) -> Then {
+        discard(left, &mut self.input);
+        let stays = left.is_over() && may_stay(&self.worker, request);
+        record.line.status = StatusCode::OK.as_u16();
+        text.clear();
+        text.extend_from_slice(&small.head);
+        end_head(text, &self.worker, request.version(), stays);
+        let mut writer = ResponseWriter {
+            worker: &self.worker,
+            stream: &self.stream,
+            clock: &mut self.clock,
+            method: request.method(),
+            version: request.version(),
+            stays,
+            text,
+            bytes: &mut record.line.bytes,
+        };
+        let written = writer.write(b"", &small.bytes, b"").await;
+        let sent = writer.sent(written, false);
+        record.line.whole = sent.whole;
+        self.after(sent, None, true)
     }
 
     /// Answers a head that could not be read.
-    pub(super) async fn answer_refused(&mut self, response: Response<Body>, record: Record<'_>) {
-        let letter = Letter {
+    pub(super) async fn answer_refused(&mut self, response: Response<Body>, mut record: Record<'_>) {
+        let writer = ResponseWriter {
             worker: &self.worker,
             stream: &self.stream,
             clock: &mut self.clock,
@@ -68,26 +128,25 @@ impl Connection {
             version: Version::Http11,
             stays: false,
             text: &mut Vec::new(),
+            bytes: &mut record.line.bytes,
         };
-        let sent = letter.send(response).await;
-        record.end(sent.bytes, sent.whole);
+        record.line.whole = writer.send(response).await.whole;
     }
 
     /// Has a service answer, which reads the request's body as it likes.
     pub(super) async fn ask(
         &mut self,
         request: Request<'_>,
-        left: &mut BodyLeft,
+        mut left: BodyLeft,
         service: &Service,
         asked: http::Request<()>,
         mut record: Record<'_>,
         text: &mut Vec<u8>,
     ) -> Then {
         let worker = &*self.worker;
-        let (stream, clock) = (&self.stream, &mut self.clock);
-        let (pulled, feed): (Pulled, _) = pull::pull(left);
+        let (stream, clock, line) = (&self.stream, &mut self.clock, &mut record.line);
+        let (pulled, feed) = pull::pull(&left);
         let answering = Cell::new(false);
-        let mut told = None;
         let answered = {
             let source = Source {
                 stream,
@@ -101,57 +160,54 @@ impl Connection {
                 true => Body::empty(),
                 false => Body::new(pulled),
             };
-            let answer = async {
+            let mut answer = pin!(async {
                 let mut response = service.call(asked.map(|()| body)).await;
                 let courier = courier(&mut response, request.method());
                 answering.set(true);
-                let stays = feed.is_over() && may_stay(worker, request);
-                record.line.status = response.status().as_u16();
-                told = Some((courier, stays));
-                let letter = Letter {
+                line.status = response.status().as_u16();
+                let writer = ResponseWriter {
                     worker,
                     stream,
                     clock,
                     method: request.method(),
                     version: request.version(),
-                    stays,
+                    stays: feed.is_over() && may_stay(worker, request),
                     text,
+                    bytes: &mut line.bytes,
                 };
-                letter.send(response).await
-            };
-            let (mut answer, mut feeding) = (pin!(answer), pin!(feed.run(left, source)));
-            poll_fn(|cx| {
-                if let Poll::Ready(sent) = answer.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(sent));
-                }
-                feeding.as_mut().poll(cx).map(Err)
+                (writer.send(response).await, courier)
+            });
+            let mut feeding = pin!(feed.run(&mut left, source));
+            poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(sent) => Poll::Ready(Ok(sent)),
+                Poll::Pending => feeding.as_mut().poll(cx).map(Err),
             })
             .await
         };
-        match (answered, told) {
-            (Ok(sent), Some((courier, stays))) => {
-                record.end(sent.bytes, sent.whole);
-                self.after(sent, courier, stays, left.is_over())
+        match answered {
+            Ok((sent, courier)) => {
+                record.line.whole = sent.whole;
+                self.after(sent, courier, left.is_over())
             }
-            (Ok(_), None) | (Err(Gone), _) => {
+            Err(Gone) => {
                 tracing::debug!(id = %record.line.id, "the client went away before it was answered");
-                self.confirmations.broken();
                 Then::Close
             }
         }
     }
 
-    fn after(&mut self, sent: Sent, courier: Option<Courier>, stays: bool, was_read: bool) -> Then {
-        if sent.failed {
-            self.confirmations.broken();
-        }
+    fn after(&mut self, sent: Sent, courier: Option<Courier>, was_read: bool) -> Then {
         if !sent.whole {
-            return Then::Close;
+            return if sent.until_close {
+                Then::Reset
+            } else {
+                Then::Close
+            };
         }
         if let Some(courier) = courier {
             self.confirmations.await_word(courier, &self.stream);
         }
-        match (stays, was_read) {
+        match (sent.stays, was_read) {
             (true, _) => Then::Next,
             (false, true) => Then::Close,
             (false, false) => Then::Linger,
@@ -184,14 +240,14 @@ fn discard(left: &mut BodyLeft, input: &mut Option<Buffer>) {
 }
 
 /// What has become of a response.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Sent {
-    /// Bytes of the body that left for the kernel.
-    bytes: u64,
-    /// Whether that was all.
+    /// Whether all of it left for the kernel.
     whole: bool,
-    /// Whether it was the socket that failed.
-    failed: bool,
+    /// Whether the client was told that it may send another request.
+    stays: bool,
+    /// Whether only the connection's end tells where the body ends.
+    until_close: bool,
 }
 
 /// How a body is announced.
@@ -204,51 +260,60 @@ enum Announced {
     UntilClose,
 }
 
-/// A response on its way to a client.
-struct Letter<'a> {
+/// Writes one response to a client.
+struct ResponseWriter<'a> {
     worker: &'a Worker,
     stream: &'a Stream,
     clock: &'a mut Clock,
     method: Method,
     version: Version,
     stays: bool,
+    /// The head, until it has left.
     text: &'a mut Vec<u8>,
+    /// Bytes of the body that have left.
+    bytes: &'a mut u64,
 }
 
-impl Letter<'_> {
+impl ResponseWriter<'_> {
     async fn send(mut self, mut response: Response<Body>) -> Sent {
+        if response.status().is_informational() {
+            tracing::error!(status = %response.status(), "a service gave an interim answer for a final one");
+            response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        }
         // A service may say which file its body comes from.
         let region = response.extensions_mut().remove::<FileRegion>();
         let announced = self.head(&mut response);
-        let mut sent = Sent::default();
-        let outcome = match (announced, response.into_body().into_kind(), region) {
-            (Announced::None, ..) => self.write(&mut sent, b"", b"", b"").await,
-            (_, _, Some(region)) if self.stream.is_plain() => self.send_file(&mut sent, region).await,
-            (_, Kind::File(file), _) if self.stream.is_plain() => {
-                self.send_file(&mut sent, file.into_region()).await
-            }
-            (_, Kind::Memory(bytes), _) => {
-                let bytes = bytes.unwrap_or_default();
-                self.write(&mut sent, b"", &bytes, b"").await
-            }
-            (_, Kind::File(file), _) => {
-                self.send_pieces(&mut sent, announced, Box::pin(Owned(file)))
-                    .await
-            }
-            (_, Kind::Other(body), _) => self.send_pieces(&mut sent, announced, body).await,
+        let is_plain = self.stream.is_plain();
+        let is_all = |region: &FileRegion| announced == Announced::Length(region.len());
+        let outcome = match (response.into_body().into_kind(), region.filter(is_all)) {
+            _ if announced == Announced::None => self.write(b"", b"", b"").await,
+            (_, Some(region)) if is_plain => self.send_file(region).await,
+            (Kind::File(file), _) if is_plain => self.send_file(file.into_region()).await,
+            (Kind::Memory(bytes), _) => self.write(b"", &bytes.unwrap_or_default(), b"").await,
+            (Kind::File(file), _) => self.send_pieces(announced, Box::pin(Owned(file))).await,
+            (Kind::Other(body), _) => self.send_pieces(announced, body).await,
         };
+        self.sent(outcome, announced == Announced::UntilClose)
+    }
+
+    fn sent(&self, outcome: Result<(), CutShort>, until_close: bool) -> Sent {
+        let whole = outcome.is_ok();
         match outcome {
-            Ok(()) => sent.whole = true,
-            Err(CutShort::Socket(error)) => {
+            Ok(()) => {}
+            Err(CutShort::Unwritten(Unwritten::Socket(error))) => {
                 tracing::debug!(%error, "a response was cut short");
-                sent.failed = true;
             }
-            Err(CutShort::Late) => {
+            Err(CutShort::Unwritten(Unwritten::Late)) => {
                 tracing::debug!("a response was cut short: the client did not take it in time");
             }
             Err(CutShort::Body(error)) => tracing::debug!(%error, "a response body ended early"),
         }
-        sent
+        Sent {
+            whole,
+            stays: self.stays && whole,
+            until_close,
+        }
     }
 
     /// Writes the head into the text.
@@ -259,6 +324,8 @@ impl Letter<'_> {
         // What a handler says about the connection is about its own.
         headers.remove(CONNECTION);
         headers.remove(TRANSFER_ENCODING);
+        // We are the origin: the time is ours to tell.
+        headers.remove(DATE);
         let bodyless =
             matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || status.is_informational();
         let declared = headers
@@ -296,43 +363,37 @@ impl Letter<'_> {
         for (name, value) in &*headers {
             line(name.as_str().as_bytes(), value.as_bytes());
         }
-        if !headers.contains_key(DATE) {
-            line(b"date", self.worker.date().as_bytes());
-        }
         if announced == Announced::Chunked {
             line(b"transfer-encoding", b"chunked");
         }
-        if let Some(option) = connection_option(self.version, self.stays) {
-            line(b"connection", option.as_bytes());
-        }
-        text.extend_from_slice(b"\r\n");
+        end_head(text, self.worker, self.version, self.stays);
         announced
     }
 
     /// Writes the head, when it has not left yet, and one piece of the body with its framing.
-    async fn write(
-        &mut self,
-        sent: &mut Sent,
-        before: &[u8],
-        piece: &[u8],
-        behind: &[u8],
-    ) -> Result<(), CutShort> {
-        let slices = &mut [
-            IoSlice::new(self.text),
-            IoSlice::new(before),
-            IoSlice::new(piece),
-            IoSlice::new(behind),
-        ];
+    async fn write(&mut self, before: &[u8], piece: &[u8], behind: &[u8]) -> Result<(), CutShort> {
         let limit = self.worker.shared.timeouts.write;
-        self.clock.limit(limit, self.stream.write_all(slices)).await??;
+        let mut count = 0;
+        let is_small = !self.text.is_empty() && self.text.len() + piece.len() <= SMALL;
+        let framing = self.text.len() + before.len();
+        if is_small {
+            for part in [before, piece, behind] {
+                self.text.extend_from_slice(part);
+            }
+        }
+        let slices = &mut match is_small {
+            true => [self.text.as_slice(), b"", b"", b""],
+            false => [self.text.as_slice(), before, piece, behind],
+        }
+        .map(IoSlice::new);
+        let outcome = write_all(self.stream, self.clock, limit, slices, &mut count).await;
+        *self.bytes += count.saturating_sub(framing).min(piece.len()) as u64;
         self.text.clear();
-        sent.bytes += piece.len() as u64;
-        Ok(())
+        Ok(outcome?)
     }
 
     async fn send_pieces(
         &mut self,
-        sent: &mut Sent,
         announced: Announced,
         mut body: Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>,
     ) -> Result<(), CutShort> {
@@ -344,18 +405,18 @@ impl Letter<'_> {
                 Poll::Pending => {
                     // The client should not wait for the head because the body takes its time.
                     if !self.text.is_empty() {
-                        self.write(sent, b"", b"", b"").await?;
+                        self.write(b"", b"", b"").await?;
                     }
                     next.await
                 }
             };
             let Some(frame) = frame else {
                 return match announced {
-                    Announced::Length(length) if sent.bytes < length => {
+                    Announced::Length(length) if *self.bytes < length => {
                         Err(CutShort::Body("it is shorter than announced".into()))
                     }
-                    Announced::Chunked => self.write(sent, b"", b"", b"0\r\n\r\n").await,
-                    _ => self.write(sent, b"", b"", b"").await,
+                    Announced::Chunked => self.write(b"", b"", b"0\r\n\r\n").await,
+                    _ => self.write(b"", b"", b"").await,
                 };
             };
             let piece = frame.map_err(CutShort::Body)?.into_data().unwrap_or_default();
@@ -364,11 +425,11 @@ impl Letter<'_> {
             }
             match announced {
                 Announced::Length(length) => {
-                    if sent.bytes + piece.len() as u64 > length {
+                    if *self.bytes + piece.len() as u64 > length {
                         return Err(CutShort::Body("it is longer than announced".into()));
                     }
-                    self.write(sent, b"", &piece, b"").await?;
-                    if sent.bytes == length {
+                    self.write(b"", &piece, b"").await?;
+                    if *self.bytes == length {
                         return Ok(());
                     }
                 }
@@ -376,53 +437,66 @@ impl Letter<'_> {
                     let size = format!("{:x}\r\n", piece.len());
                     let ended = body.is_end_stream();
                     let behind: &[u8] = if ended { b"\r\n0\r\n\r\n" } else { b"\r\n" };
-                    self.write(sent, size.as_bytes(), &piece, behind).await?;
+                    self.write(size.as_bytes(), &piece, behind).await?;
                     if ended {
                         return Ok(());
                     }
                 }
-                Announced::UntilClose | Announced::None => self.write(sent, b"", &piece, b"").await?,
+                Announced::UntilClose | Announced::None => self.write(b"", &piece, b"").await?,
             }
         }
     }
 
-    async fn send_file(&mut self, sent: &mut Sent, region: FileRegion) -> Result<(), CutShort> {
+    async fn send_file(&mut self, region: FileRegion) -> Result<(), CutShort> {
         let limit = self.worker.shared.timeouts.write;
-        if region.is_empty() {
-            return self.write(sent, b"", b"", b"").await;
-        }
-        self.clock
-            .limit(limit, self.stream.write_before_more(self.text))
-            .await??;
-        self.text.clear();
-        while sent.bytes < region.len() {
-            let stream = self.stream;
+        self.write(b"", b"", b"").await?;
+        while *self.bytes < region.len() {
+            let done = *self.bytes;
             let progress = poll_fn(|cx| {
-                let call = |socket: std::os::fd::BorrowedFd<'_>| region.send_to(socket, sent.bytes);
-                stream.poll_call(cx, Interest::WRITABLE, call)
+                let call = |socket: BorrowedFd<'_>| region.send_to(socket, done);
+                self.stream.poll_call(cx, Interest::WRITABLE, call)
             });
-            sent.bytes += self.clock.limit(limit, progress).await??;
+            let progress = while_taken(self.stream, self.clock, limit, progress).await;
+            *self.bytes += match progress.map_err(Unwritten::from)? {
+                Ok(sent) => sent,
+                // The file's doing, not the socket's.
+                Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::Other) => {
+                    return Err(CutShort::Body(error.into()));
+                }
+                Err(error) => return Err(Unwritten::Socket(error).into()),
+            };
+            // Others have their turn, and the reader the time to take what is there while it is in the cache.
+            yield_now().await;
         }
         Ok(())
     }
 }
 
+/// Up to this size it is cheaper to put a head and its body together than to have the kernel collect them.
+const SMALL: usize = 4 * 1024;
+
+/// Adds the lines that every answer has, and the end of the head.
+fn end_head(text: &mut Vec<u8>, worker: &Worker, version: Version, stays: bool) {
+    text.extend_from_slice(b"date: ");
+    text.extend_from_slice(worker.date().as_bytes());
+    text.extend_from_slice(b"\r\n");
+    if let Some(option) = connection_option(version, stays) {
+        text.extend_from_slice(b"connection: ");
+        text.extend_from_slice(option.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+}
+
 /// Why a response ended before its end.
 enum CutShort {
-    Socket(io::Error),
-    Late,
+    Unwritten(Unwritten),
     Body(BoxError),
 }
 
-impl From<io::Error> for CutShort {
-    fn from(error: io::Error) -> Self {
-        Self::Socket(error)
-    }
-}
-
-impl From<super::Late> for CutShort {
-    fn from(_: super::Late) -> Self {
-        Self::Late
+impl From<Unwritten> for CutShort {
+    fn from(unwritten: Unwritten) -> Self {
+        Self::Unwritten(unwritten)
     }
 }
 

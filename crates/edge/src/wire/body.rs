@@ -4,8 +4,6 @@
 
 use truehop_http1::{BadChunk, Chunked, RequestBody, ResponseBody, Step};
 
-use super::buffer::SIZE;
-
 /// The most that the trailer section of a chunked body may have.
 const TRAILERS: usize = 8 * 1024;
 
@@ -59,15 +57,6 @@ impl BodyLeft {
             Self::Length(left) => *left,
             Self::Chunked(chunked) => chunked.announced(),
             Self::Nothing | Self::UntilClose => 0,
-        }
-    }
-
-    /// Whether so much is still to come that large pieces pay.
-    pub(crate) fn is_large(&self) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Length(left) => *left > SIZE as u64 * 2,
-            Self::Chunked(_) | Self::UntilClose => true,
         }
     }
 

@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Room for almost every head, and for a small body beside it.
-pub(crate) const SIZE: usize = 16 * 1024;
+/// Room for almost every head, and for a body of 16 KiB beside it.
+pub(crate) const SIZE: usize = 20 * 1024;
 /// Room for a piece of a body of which much is to come: fewer calls for each byte.
 pub(crate) const LARGE: usize = 256 * 1024;
 
@@ -39,6 +39,7 @@ impl Buffers {
         Buffer {
             bytes,
             filled: 0..0,
+            was_full: false,
             home: Rc::clone(self),
         }
     }
@@ -49,6 +50,8 @@ impl Buffers {
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
     filled: Range<usize>,
+    /// Whether the last read took all the room that there was.
+    was_full: bool,
     home: Rc<Buffers>,
 }
 
@@ -85,12 +88,31 @@ impl Buffer {
     /// `n` bytes were read into [`space`](Self::space).
     pub(crate) fn filled_by(&mut self, n: usize) {
         self.filled.end = (self.filled.end + n).min(self.bytes.len());
+        self.was_full = self.filled.end == self.bytes.len();
     }
 
     /// Makes room beyond the usual size, up to `limit` bytes in all.
     pub(crate) fn grow(&mut self, limit: usize) {
         let size = (self.bytes.len() * 2).min(limit).max(self.bytes.len());
         self.bytes.resize(size, 0);
+    }
+
+    /// Takes a large buffer's room once the usual room is not enough: a body of which much comes at once.
+    pub(crate) fn enlarge_if_full(&mut self) {
+        if self.was_full && self.bytes.len() < LARGE {
+            let mut large = self.home.take_large();
+            large.append(self.filled());
+            *self = large;
+        }
+    }
+
+    /// Gives large room back, unless more stands in it than the usual room holds.
+    pub(crate) fn become_usual(&mut self) {
+        if self.bytes.len() > SIZE && self.filled.len() <= SIZE {
+            let mut usual = self.home.take();
+            usual.append(self.filled());
+            *self = usual;
+        }
     }
 
     /// Appends bytes, making room for them.
@@ -103,14 +125,21 @@ impl Buffer {
 
     /// Takes off what follows the first `n` bytes, into a buffer of its own when there is something.
     pub(crate) fn split_off(&mut self, n: usize) -> Option<Buffer> {
-        let rest = &self.bytes[self.filled.start + n..self.filled.end];
+        let (first, rest) = self.filled().split_at(n);
         if rest.is_empty() {
             return None;
         }
-        let mut buffer = self.home.take();
-        buffer.append(rest);
-        self.filled.end = self.filled.start + n;
-        Some(buffer)
+        let mut other = self.home.take();
+        // The smaller part is copied.
+        if rest.len() <= first.len() {
+            other.append(rest);
+            self.filled.end = self.filled.start + n;
+        } else {
+            other.append(first);
+            std::mem::swap(self, &mut other);
+            other.consume(n);
+        }
+        Some(other)
     }
 }
 
@@ -161,7 +190,16 @@ mod tests {
         buffer.append(b"GET / HTTP/1.1\r\n\r\nGET");
         let rest = buffer.split_off(18).unwrap();
         assert_eq!(rest.filled(), b"GET");
-        assert!(buffer.split_off(18).is_none());
+        assert_eq!(buffer.filled(), b"GET / HTTP/1.1\r\n\r\n");
+        drop(rest);
+        let mut buffer = buffers.take();
+        buffer.append(b"heada long body");
+        let mut rest = buffer.split_off(4).unwrap();
+        assert_eq!(
+            (buffer.filled(), rest.filled()),
+            (&b"head"[..], &b"a long body"[..])
+        );
+        assert!(rest.split_off(11).is_none());
         drop((buffer, rest));
         assert_eq!(buffers.free.borrow().len(), 2);
         assert!(buffers.take().is_empty());

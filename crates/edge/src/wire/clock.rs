@@ -28,7 +28,7 @@ impl Clock {
             if let Poll::Ready(output) = what.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + limit);
+            let deadline = *deadline.get_or_insert_with(|| far(Instant::now(), limit));
             self.poll_until(cx, deadline).map(|()| Err(Late))
         })
         .await
@@ -46,7 +46,8 @@ impl Clock {
         .await
     }
 
-    fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    /// Ready at `deadline`.
+    pub(crate) fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
@@ -59,6 +60,12 @@ impl Clock {
             timer.as_mut().reset(deadline);
         }
     }
+}
+
+/// So much later, however absurdly much that is.
+pub(crate) fn far(now: Instant, limit: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 86400);
+    now + limit.min(YEAR)
 }
 
 impl fmt::Debug for Clock {

@@ -2,8 +2,6 @@
 //!
 //! Invariant: without a word that every byte was acknowledged, nothing is called delivered.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -18,18 +16,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct Confirmations {
     tasks: Option<JoinSet<()>>,
-    /// Whether the socket has failed since.
-    broken: Rc<Cell<bool>>,
 }
 
 impl Confirmations {
     pub(super) fn is_empty(&self) -> bool {
         self.tasks.as_ref().is_none_or(JoinSet::is_empty)
-    }
-
-    /// The socket has failed: what a Unix socket says from now on is not to be believed.
-    pub(super) fn broken(&self) {
-        self.broken.set(true);
     }
 
     /// The last byte has left for the kernel: from here on it is the kernel that knows.
@@ -39,13 +30,14 @@ impl Confirmations {
             return;
         };
         let forgets_unread = stream.forgets_unread();
-        let broken = Rc::clone(&self.broken);
+        let failed = stream.failure();
         let tasks = self.tasks.get_or_insert_default();
         while tasks.try_join_next().is_some() {}
         tasks.spawn_local(async move {
             match acknowledged(&socket, LIMIT).await {
-                // The connection may have seen the error that tells a reader who went away from one who has read.
-                Ok(()) if forgets_unread && broken.get() => {
+                // Whoever read or wrote last may have taken the error that tells a reader who went away from one who
+                // has read: what the socket says after that is not to be believed.
+                Ok(()) if forgets_unread && failed.get() => {
                     tracing::debug!("a response was not delivered: its reader went away");
                 }
                 Ok(()) => courier.delivered(),

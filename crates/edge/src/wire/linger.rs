@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::stream::Stream;
 
 pub(super) const TIME: Duration = Duration::from_secs(2);
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 64 << 20;
 
 pub(super) async fn linger(stream: &Stream) {
     let draining = async {

@@ -24,6 +24,8 @@ use crate::stream::Stream;
 
 /// The most that is read at once: below the size from which the allocator asks the kernel each time.
 const PIECE: usize = 64 * 1024;
+/// With less room than this, more is made.
+const LEAST: usize = 4 * 1024;
 
 /// Makes the two ends of a body that is `left` on the wire.
 pub(super) fn pull(left: &BodyLeft) -> (Pulled, Feed) {
@@ -47,6 +49,8 @@ struct Slot {
     wanted: bool,
     /// The last piece was put in, or taken out.
     over: bool,
+    /// The service was told that the body broke off.
+    failed: bool,
     /// The service no longer wants the body.
     abandoned: bool,
     /// Bytes that the service has not seen, when that is known.
@@ -72,12 +76,13 @@ impl http_body::Body for Pulled {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut slot = lock(&self.0);
         if let Some(piece) = slot.piece.take() {
+            slot.failed = piece.is_err();
             if let (Ok(bytes), Some(left)) = (&piece, &mut slot.left) {
                 *left = left.saturating_sub(bytes.len() as u64);
             }
             return Poll::Ready(Some(piece.map(Frame::data)));
         }
-        if slot.over {
+        if slot.over || slot.failed {
             return Poll::Ready(None);
         }
         slot.wanted = true;
@@ -116,9 +121,21 @@ impl fmt::Debug for Pulled {
     }
 }
 
-/// The connection's end.
-#[derive(Clone, Debug)]
+/// The connection's end. When it is dropped before the body's end, the service learns that there is no more.
+#[derive(Debug)]
 pub(super) struct Feed(Arc<Mutex<Slot>>);
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let ended = {
+            let slot = lock(&self.0);
+            slot.over || slot.failed || slot.piece.is_some()
+        };
+        if !ended {
+            self.put(Err(Box::new(BrokenOff)), false);
+        }
+    }
+}
 
 /// Where the bytes come from, and how long they may take.
 pub(super) struct Source<'a> {
@@ -151,12 +168,11 @@ impl Feed {
                 // Whoever answers without reading knows why.
                 return pending().await;
             }
-            if std::mem::take(&mut source.expects_continue) && !source.answering.get() {
-                let go_on = &mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")];
-                let told = clock.limit(source.limit, source.stream.write_all(go_on)).await;
-                if !matches!(told, Ok(Ok(()))) {
-                    return Gone;
-                }
+            if std::mem::take(&mut source.expects_continue)
+                && !source.answering.get()
+                && !tell_to_go_on(source.stream).await
+            {
+                return Gone;
             }
             match next_piece(left, &mut source, &mut clock, &mut bytes).await {
                 Ok(piece) => self.put(Ok(piece), left.is_over()),
@@ -199,6 +215,18 @@ impl Feed {
     }
 }
 
+/// Tells the client to send its body, unless it does not take anything now: then it goes on by itself after a while (RFC
+/// 9110 section 10.1.1). At once or not at all, so that nothing else can come in between. Whether that went well.
+async fn tell_to_go_on(stream: &Stream) -> bool {
+    const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let wrote = poll_fn(|cx| Poll::Ready(stream.poll_write(cx, &[IoSlice::new(GO_ON)]))).await;
+    match wrote {
+        Poll::Pending => true,
+        Poll::Ready(Ok(n)) if n == GO_ON.len() => stream.flush().await.is_ok(),
+        Poll::Ready(_) => false,
+    }
+}
+
 /// The next piece of content; empty when the body ended without one.
 async fn next_piece(
     left: &mut BodyLeft,
@@ -208,8 +236,10 @@ async fn next_piece(
 ) -> Result<Bytes, BoxError> {
     let broken = || -> BoxError { Box::new(BrokenOff) };
     if let (BodyLeft::Length(length), None) = (&mut *left, &source.input) {
-        // Straight into memory that the service may keep.
-        bytes.reserve(usize::try_from(*length).unwrap_or(PIECE).min(PIECE));
+        // Straight into memory that the service may keep; many small pieces share a block of it.
+        if bytes.capacity() - bytes.len() < LEAST {
+            bytes.reserve(PIECE);
+        }
         let read = clock.limit(source.limit, source.stream.read_onto(bytes)).await;
         if read.map_err(|_| BodyTimedOut)?? == 0 {
             return Err(broken());

@@ -2,7 +2,23 @@
 
 use std::time::SystemTime;
 
-use truehop_http1::{Method, Request};
+use truehop_http1::{Known, Method, Request};
+
+/// Whether a request is for all of a file, whatever version there is.
+pub(super) fn wants_all(request: Request<'_>) -> bool {
+    let asks_more = |known| {
+        matches!(
+            known,
+            Known::IfMatch
+                | Known::IfModifiedSince
+                | Known::IfNoneMatch
+                | Known::IfRange
+                | Known::IfUnmodifiedSince
+                | Known::Range
+        )
+    };
+    request.method() == Method::Get && !request.fields().any(|field| field.known.is_some_and(asks_more))
+}
 
 /// Whether the client wants another version than there is (RFC 9110 sections 13.1.1 and 13.1.4).
 pub(super) fn is_unwanted(request: Request<'_>, etag: &[u8], modified: SystemTime) -> bool {
