@@ -7,11 +7,12 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with, sockopt};
 
-use crate::DEADLINE;
+use crate::{DEADLINE, eventually, kernel};
 
 /// A host of the test's network: an address to connect from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +44,15 @@ pub struct Connection {
     socket: Socket,
     /// Bytes that were read and not used yet.
     ahead: Vec<u8>,
+}
+
+/// How the other side ended a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// As one does who has said everything.
+    Closed,
+    /// By a reset: what was on its way may be lost.
+    Reset,
 }
 
 #[derive(Debug)]
@@ -216,6 +226,15 @@ impl Connection {
         }
     }
 
+    pub(crate) fn over_unix(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Self {
+            socket: Socket::Unix(stream),
+            ahead: Vec::new(),
+        }
+    }
+
     /// The TCP connection itself, with nothing read from it yet.
     ///
     /// # Panics
@@ -232,13 +251,7 @@ impl Connection {
     /// Connects to a Unix socket.
     #[track_caller]
     pub fn to_unix(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Self {
-            socket: Socket::Unix(stream),
-            ahead: Vec::new(),
-        }
+        Self::over_unix(UnixStream::connect(path).unwrap())
     }
 
     /// Sends a request and reads its response. The connection stays open for the next.
@@ -261,6 +274,33 @@ impl Connection {
     /// Sends bytes and reports failure, for writing to someone who may have hung up.
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.write_all(bytes)
+    }
+
+    /// Sends bytes while the test goes on, for more than the kernel takes before somebody reads. Whoever stops reading
+    /// too early finds less than all.
+    pub fn write_meanwhile(&self, bytes: Vec<u8>) {
+        let mut socket = self.socket.try_clone();
+        thread::spawn(move || socket.write_all(&bytes));
+    }
+
+    /// Waits until the other side, a process of this machine, has read all that was sent.
+    #[track_caller]
+    pub fn wait_until_read(&self) {
+        let Socket::Tcp(stream) = &self.socket else {
+            panic!("a Unix socket");
+        };
+        let (us, them) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+        eventually("the other side to read what was sent", || {
+            (kernel::queues(us, them)?.unsent == 0 && kernel::queues(them, us)?.unread == 0).then_some(())
+        });
+    }
+
+    /// Has the kernel hold no more than about so many bytes that were not read yet.
+    pub fn hold_at_most(&self, bytes: usize) {
+        match &self.socket {
+            Socket::Tcp(stream) => sockopt::set_socket_recv_buffer_size(stream, bytes).unwrap(),
+            Socket::Unix(stream) => sockopt::set_socket_recv_buffer_size(stream, bytes).unwrap(),
+        }
     }
 
     /// Whether something to be read is there already; closing counts.
@@ -337,20 +377,26 @@ impl Connection {
 
     /// Reads until the other side closes or the time is `end`; a reset counts as closing. Tells whether it closed.
     pub fn read_until_closed(&mut self, end: Instant) -> (Vec<u8>, bool) {
-        let closed = loop {
+        let (bytes, ended) = self.read_until_ended(end);
+        (bytes, ended.is_some())
+    }
+
+    /// Reads until the other side ends or the time is `end`. Tells how it ended.
+    pub fn read_until_ended(&mut self, end: Instant) -> (Vec<u8>, Option<End>) {
+        let ended = loop {
             let left = end.saturating_duration_since(Instant::now());
             self.socket.set_read_timeout(left.max(Duration::from_millis(1)));
             match self.fill() {
                 Ok(true) => {}
-                Ok(false) => break true,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break true,
+                Ok(false) => break Some(End::Closed),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break Some(End::Reset),
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => panic!("{error}"),
-                Err(_) if left.is_zero() => break false,
+                Err(_) if left.is_zero() => break None,
                 Err(_) => {}
             }
         };
         self.socket.set_read_timeout(DEADLINE);
-        (std::mem::take(&mut self.ahead), closed)
+        (std::mem::take(&mut self.ahead), ended)
     }
 
     /// Reads the response to a request that is not `HEAD`.
@@ -361,10 +407,13 @@ impl Connection {
 
     /// Says that nothing more will be sent.
     pub fn finish(&self) {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write).unwrap(),
-            Socket::Unix(stream) => stream.shutdown(Shutdown::Write).unwrap(),
-        }
+        self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Takes nothing more, and stays open. Over a Unix socket the other side can write no more from now on; over TCP
+    /// it is not told.
+    pub fn stop_reading(&self) {
+        self.socket.shutdown(Shutdown::Read);
     }
 
     /// Cuts the connection as a lost network does: by a reset, without a goodbye.
@@ -440,6 +489,20 @@ impl Connection {
 }
 
 impl Socket {
+    fn try_clone(&self) -> Self {
+        match self {
+            Self::Tcp(stream) => Self::Tcp(stream.try_clone().unwrap()),
+            Self::Unix(stream) => Self::Unix(stream.try_clone().unwrap()),
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(how).unwrap(),
+            Self::Unix(stream) => stream.shutdown(how).unwrap(),
+        }
+    }
+
     fn set_read_timeout(&self, timeout: Duration) {
         match self {
             Self::Tcp(stream) => stream.set_read_timeout(Some(timeout)).unwrap(),

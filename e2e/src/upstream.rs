@@ -2,14 +2,21 @@
 //! moment (half a response, silence, a cut).
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+
+use tempfile::TempDir;
 
 use crate::eventually;
 use crate::http::Connection;
 
 /// A listening socket whose connections the test accepts when it wants.
 #[derive(Debug)]
-pub struct Upstream {
-    listener: TcpListener,
+pub struct Upstream(Listener);
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, TempDir),
 }
 
 impl Upstream {
@@ -17,12 +24,35 @@ impl Upstream {
     pub fn listen() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
-        Self { listener }
+        Self(Listener::Tcp(listener))
+    }
+
+    /// Listens on a Unix socket.
+    pub fn listen_unix() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("sock")).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(Listener::Unix(listener, dir))
     }
 
     /// Where it listens.
+    ///
+    /// # Panics
+    /// When it is a Unix socket.
+    #[track_caller]
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap()
+        match &self.0 {
+            Listener::Tcp(listener) => listener.local_addr().unwrap(),
+            Listener::Unix(..) => panic!("a Unix socket"),
+        }
+    }
+
+    /// Where it listens, as the key `proxy` wants it.
+    pub fn url(&self) -> String {
+        match &self.0 {
+            Listener::Tcp(_) => format!("http://{}", self.address()),
+            Listener::Unix(_, dir) => format!("unix:{}", dir.path().join("sock").display()),
+        }
     }
 
     /// The next connection.
@@ -33,8 +63,17 @@ impl Upstream {
 
     /// The next connection, if it is there already.
     pub fn try_accept(&self) -> Option<Connection> {
-        let (stream, _) = self.listener.accept().ok()?;
-        stream.set_nonblocking(false).unwrap();
-        Some(Connection::over(stream))
+        match &self.0 {
+            Listener::Tcp(listener) => {
+                let (stream, _) = listener.accept().ok()?;
+                stream.set_nonblocking(false).unwrap();
+                Some(Connection::over(stream))
+            }
+            Listener::Unix(listener, _) => {
+                let (stream, _) = listener.accept().ok()?;
+                stream.set_nonblocking(false).unwrap();
+                Some(Connection::over_unix(stream))
+            }
+        }
     }
 }
