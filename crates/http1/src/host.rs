@@ -136,7 +136,7 @@ impl fmt::Debug for Name {
 /// # Errors
 ///
 /// [`BadHost`]: answer 400 (RFC 9112 section 3.2).
-pub fn effective_host<'a>(
+pub(crate) fn effective_host<'a>(
     authority: Option<&str>,
     host_lines: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Host, BadHost> {

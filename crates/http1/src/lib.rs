@@ -4,8 +4,7 @@
 //!   [`Request`] and [`Response`] say what it means.
 //! * [`Chunked`] finds the data of a chunked body where it stands.
 //! * [`Rewrite`] puts a head together from the lines that go on and those that were added, for one vectored write.
-//! * [`effective_host`]: which host a request is for, and when it says so twice.
-//! * [`HopByHop`]: which fields end at this hop, for callers without a parsed head.
+//! * [`Host`]: which host a request is for; one that says so twice is refused.
 //!
 //! Invariant: nothing is repaired. A message that two readers could take for two things is an error with a name.
 //! No input makes anything here panic, and no byte is looked at more than a fixed number of times.
@@ -31,8 +30,7 @@ pub use bad_request::BadRequest;
 pub use chunked::{BadChunk, Chunked, Step, trailer_fields};
 pub use field::{Field, FieldLines, NamedFieldLines, Span};
 pub use head::{BadHead, Limits, Version};
-pub use hop_by_hop::HopByHop;
-pub use host::{BadHost, Host, effective_host};
+pub use host::{BadHost, Host};
 pub use known::Known;
 pub use request::{Request, RequestBody, RequestHead};
 pub use response::{BadResponse, Response, ResponseBody, ResponseHead};
