@@ -51,6 +51,8 @@ struct Slot {
     over: bool,
     /// The service was told that the body broke off.
     failed: bool,
+    /// Nobody will put in another piece.
+    cut: bool,
     /// The service no longer wants the body.
     abandoned: bool,
     /// Bytes that the service has not seen, when that is known.
@@ -84,6 +86,10 @@ impl http_body::Body for Pulled {
         }
         if slot.over || slot.failed {
             return Poll::Ready(None);
+        }
+        if slot.cut {
+            slot.failed = true;
+            return Poll::Ready(Some(Err(Box::new(BrokenOff))));
         }
         slot.wanted = true;
         slot.service = Some(cx.waker().clone());
@@ -127,12 +133,10 @@ pub(super) struct Feed(Arc<Mutex<Slot>>);
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        let ended = {
-            let slot = lock(&self.0);
-            slot.over || slot.failed || slot.piece.is_some()
-        };
-        if !ended {
-            self.put(Err(Box::new(BrokenOff)), false);
+        let mut slot = lock(&self.0);
+        slot.cut = true;
+        if let Some(service) = slot.service.take() {
+            service.wake();
         }
     }
 }
@@ -309,3 +313,30 @@ pub(crate) struct BodyTimedOut;
 #[derive(Clone, Copy, Debug, Error)]
 #[error("the client went away in the middle of its body")]
 pub(crate) struct BrokenOff;
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_nobody_feeds_any_more_breaks_off_behind_what_had_come() {
+        let (mut body, feed) = pull(&BodyLeft::Length(10));
+        feed.put(Ok(Bytes::from_static(b"four")), false);
+        drop(feed);
+        let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(piece, "four");
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert!(error.is::<BrokenOff>(), "{error}");
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_fed_whole_ends() {
+        let (body, feed) = pull(&BodyLeft::Length(4));
+        feed.put(Ok(Bytes::from_static(b"four")), true);
+        drop(feed);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "four");
+    }
+}
