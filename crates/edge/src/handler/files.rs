@@ -24,10 +24,10 @@ use http::header::{
 use http::{Response, StatusCode};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use truehop_delivery::FileRegion;
+use truehop_delivery::{FileRegion, Range};
 use truehop_http1::{Method, Request};
 
-use self::conditions::{Range, is_fresh, is_unwanted, range, wants_all};
+use self::conditions::{is_fresh, is_unwanted, range, wants_all};
 pub(crate) use self::shelf::{Shelf, Small};
 use super::Context;
 use crate::body::Body;
@@ -240,7 +240,7 @@ fn contents(request: Request<'_>, found: Found) -> Response<Body> {
     );
     let (offset, part) = match range(request, about.etag.as_bytes(), len) {
         Range::Whole => (0, len),
-        Range::Part(offset, part) => {
+        Range::Part { offset, len: part } => {
             let content_range = value(format!("bytes {offset}-{}/{len}", offset + part - 1));
             response.headers_mut().insert(CONTENT_RANGE, content_range);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
