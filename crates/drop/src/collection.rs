@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-use truehop_delivery::{Courier, Receipt, receipt};
+use truehop_delivery::{Arrival, Courier, Receipt, receipt};
 
 use crate::catalog::{CatalogError, Delivery, Recipient};
 use crate::file_drop::Shared;
@@ -145,7 +145,7 @@ async fn see_through(
     receipt: Receipt,
 ) {
     let _under_way = shared.metrics.collecting();
-    let delivered = receipt.await;
+    let delivered = receipt.await == Arrival::Whole;
     // A recipient who breaks off while we stop is not told from one whom we break off: both get the attempt back.
     let blame = match shared.is_stopping.load(Ordering::Acquire) || leash.has_failed() {
         true => Blame::Server,
