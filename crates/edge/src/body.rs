@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use truehop_delivery::{FileBody, FileRegion};
+use truehop_delivery::{FileRegion, Parcel, ParcelBody};
 
 /// Any error that ends a body early.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -21,7 +21,7 @@ pub struct Body(Kind);
 /// Where the bytes come from.
 pub(crate) enum Kind {
     Memory(Option<Bytes>),
-    File(FileBody),
+    Parcel(ParcelBody),
     Other(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
 }
 
@@ -61,7 +61,7 @@ impl From<String> for Body {
 
 impl From<FileRegion> for Body {
     fn from(region: FileRegion) -> Self {
-        Self(Kind::File(region.into()))
+        Self(Kind::Parcel(Parcel::from(region).into()))
     }
 }
 
@@ -75,7 +75,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Kind::Memory(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::File(file) => Pin::new(file).poll_frame(cx).map_err(Into::into),
+            Kind::Parcel(parcel) => Pin::new(parcel).poll_frame(cx).map_err(Into::into),
             Kind::Other(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -83,7 +83,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Memory(bytes) => bytes.is_none(),
-            Kind::File(file) => file.is_end_stream(),
+            Kind::Parcel(parcel) => parcel.is_end_stream(),
             Kind::Other(body) => body.is_end_stream(),
         }
     }
@@ -91,7 +91,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Memory(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::File(file) => file.size_hint(),
+            Kind::Parcel(parcel) => parcel.size_hint(),
             Kind::Other(body) => body.size_hint(),
         }
     }

@@ -5,12 +5,13 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::response::Response;
 use data_encoding::BASE64;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use truehop_delivery::{FileBody, FileRegion, Guard};
+use truehop_delivery::{FileRegion, Guard, Parcel, ParcelBody};
 
 use crate::catalog::Record;
 use crate::collection::Held;
@@ -30,9 +31,10 @@ pub(super) fn of(record: &Record, file: File, held: Option<Held>) -> Response {
         }));
         courier = Some(held.courier);
     }
-    let mut response = Response::new(Body::new(FileBody::from(region.clone())));
+    let parcel = Parcel::from(region);
+    let mut response = Response::new(Body::new(ParcelBody::from(parcel.clone())));
     // For a server that has the kernel send it.
-    response.extensions_mut().insert(region);
+    response.extensions_mut().insert(parcel);
     if let Some(courier) = courier {
         response.extensions_mut().insert(courier);
     }
@@ -85,8 +87,8 @@ struct Leashed {
 }
 
 impl Guard for Leashed {
-    fn may_go_on(&self) -> bool {
-        !self.leash.is_cut()
+    fn poll_piece(&self, _: u64, _: &mut Context<'_>) -> Poll<bool> {
+        Poll::Ready(!self.leash.is_cut())
     }
 
     fn cannot_read(&self, error: &io::Error) {

@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, Write as _};
 use std::os::fd::BorrowedFd;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
@@ -16,7 +16,7 @@ use http::{Response, StatusCode};
 use http_body::Body as _;
 use tokio::io::Interest;
 use tokio::task::yield_now;
-use truehop_delivery::{Courier, FileBody, FileRegion};
+use truehop_delivery::{Courier, FileRegion, Parcel, ParcelBody, Part};
 use truehop_http1::{Method, Request, RequestBody, Version};
 
 use super::pull::{self, Gone, Source};
@@ -281,17 +281,17 @@ impl ResponseWriter<'_> {
             response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         }
-        // A service may say which file its body comes from.
-        let region = response.extensions_mut().remove::<FileRegion>();
+        // A service may say what its body is made of.
+        let parcel = response.extensions_mut().remove::<Parcel>();
         let announced = self.head(&mut response);
         let is_plain = self.stream.is_plain();
-        let is_all = |region: &FileRegion| announced == Announced::Length(region.len());
-        let outcome = match (response.into_body().into_kind(), region.filter(is_all)) {
+        let is_all = |parcel: &Parcel| announced == Announced::Length(parcel.len());
+        let outcome = match (response.into_body().into_kind(), parcel.filter(is_all)) {
             _ if announced == Announced::None => self.write(b"", b"", b"").await,
-            (_, Some(region)) if is_plain => self.send_file(region).await,
-            (Kind::File(file), _) if is_plain => self.send_file(file.into_region()).await,
+            (_, Some(parcel)) if is_plain => self.send_parcel(parcel).await,
+            (Kind::Parcel(body), _) if is_plain => self.send_parcel(body.into_parcel()).await,
             (Kind::Memory(bytes), _) => self.write(b"", &bytes.unwrap_or_default(), b"").await,
-            (Kind::File(file), _) => self.send_pieces(announced, Box::pin(Owned(file))).await,
+            (Kind::Parcel(body), _) => self.send_pieces(announced, Box::pin(Owned(body))).await,
             (Kind::Other(body), _) => self.send_pieces(announced, body).await,
         };
         self.sent(outcome, announced == Announced::UntilClose)
@@ -447,17 +447,32 @@ impl ResponseWriter<'_> {
         }
     }
 
-    async fn send_file(&mut self, region: FileRegion) -> Result<(), CutShort> {
+    async fn send_parcel(&mut self, parcel: Parcel) -> Result<(), CutShort> {
+        for part in parcel {
+            match part {
+                Part::Bytes(bytes) => self.write(b"", &bytes, b"").await?,
+                Part::File(region) => self.send_file(region).await?,
+            }
+        }
+        self.write(b"", b"", b"").await
+    }
+
+    async fn send_file(&mut self, mut region: FileRegion) -> Result<(), CutShort> {
         let limit = self.worker.shared.timeouts.write;
         self.write(b"", b"", b"").await?;
-        while *self.bytes < region.len() {
-            let done = *self.bytes;
+        while !region.is_empty() {
+            // However long the guard takes, it is not the client that is slow.
+            poll_fn(|cx| region.poll_piece(cx).map_ok(drop))
+                .await
+                .map_err(|error| CutShort::Body(error.into()))?;
             let progress = poll_fn(|cx| {
-                let call = |socket: BorrowedFd<'_>| region.send_to(socket, done);
+                // Asked again, for the socket may have kept us waiting.
+                let piece = ready!(region.poll_piece(cx))?;
+                let call = |socket: BorrowedFd<'_>| piece.send_to(socket);
                 self.stream.poll_call(cx, Interest::WRITABLE, call)
             });
             let progress = while_taken(self.stream, self.clock, limit, progress).await;
-            *self.bytes += match progress.map_err(Unwritten::from)? {
+            let sent = match progress.map_err(Unwritten::from)? {
                 Ok(sent) => sent,
                 // The file's doing, not the socket's.
                 Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::Other) => {
@@ -465,6 +480,8 @@ impl ResponseWriter<'_> {
                 }
                 Err(error) => return Err(Unwritten::Socket(error).into()),
             };
+            region.sent(sent);
+            *self.bytes += sent;
             // Others have their turn, and the reader the time to take what is there while it is in the cache.
             yield_now().await;
         }
@@ -501,7 +518,7 @@ impl From<Unwritten> for CutShort {
 }
 
 /// A file's bytes for a connection on which they must pass through this process.
-struct Owned(FileBody);
+struct Owned(ParcelBody);
 
 impl http_body::Body for Owned {
     type Data = Bytes;
