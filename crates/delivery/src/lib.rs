@@ -16,6 +16,7 @@
 mod acknowledged;
 mod body;
 mod guard;
+mod ledger;
 mod outq;
 mod parcel;
 mod range;
@@ -24,9 +25,10 @@ mod region;
 #[cfg(test)]
 mod testing;
 
-pub use acknowledged::{Unacknowledged, acknowledged};
+pub use acknowledged::acknowledged;
 pub use body::ParcelBody;
 pub use guard::{Guard, LAST_PIECE};
+pub use ledger::{Ledger, Unacknowledged};
 pub use outq::unacknowledged;
 pub use parcel::{Parcel, Part};
 pub use range::{Range, range};

@@ -152,22 +152,19 @@ impl Piece<'_> {
         }
     }
 
-    /// Reads the piece into `bytes`, behind what they hold. May wait for the disk.
+    /// Reads as much of the piece as there is `space` for, and says how much that is. May wait for the disk, as
+    /// [`send_to`](Self::send_to) may.
     ///
     /// # Errors
     ///
-    /// As those of [`send_to`](Self::send_to) that are the file's; `bytes` are then as before.
-    pub fn read_onto(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let held = bytes.len();
-        bytes.resize(held + self.len as usize, 0);
+    /// As those of [`send_to`](Self::send_to) that are the file's.
+    pub fn read_into(&self, space: &mut [u8]) -> io::Result<usize> {
+        let len = usize::try_from(self.len).map_or(space.len(), |len| len.min(space.len()));
         let read = self
             .region
             .file
-            .read_exact_at(&mut bytes[held..], self.region.offset);
-        read.map_err(|error| {
-            bytes.truncate(held);
-            self.region.unreadable(error)
-        })
+            .read_exact_at(&mut space[..len], self.region.offset);
+        read.map(|()| len).map_err(|error| self.region.unreadable(error))
     }
 }
 
@@ -257,12 +254,8 @@ mod tests {
         let Poll::Ready(Ok(all)) = piece(&region) else {
             panic!("held back")
         };
-        let mut bytes = b"head".to_vec();
-        let error = all.read_onto(&mut bytes).unwrap_err();
-        assert_eq!(
-            (error.kind(), &*bytes),
-            (io::ErrorKind::UnexpectedEof, &b"head"[..])
-        );
+        let error = all.read_into(&mut [0; 9]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         let (socket, _other) = UnixStream::pair().unwrap();
         assert_eq!(all.send_to(&socket).unwrap(), 3);
         region.sent(3);
@@ -277,13 +270,15 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_read_behind_what_is_there() {
+    fn a_piece_is_read_as_far_as_there_is_space() {
         let region = FileRegion::new(file_of(b"abcdef"), 1, 4).slice(1, 2);
         let Poll::Ready(Ok(piece)) = piece(&region) else {
             panic!("held back")
         };
-        let mut bytes = b"head ".to_vec();
-        piece.read_onto(&mut bytes).unwrap();
-        assert_eq!(bytes, b"head cd");
+        for len in 0..4 {
+            let mut space = vec![b'-'; len];
+            let read = piece.read_into(&mut space).unwrap();
+            assert_eq!((&space[..read], read), (&b"cd"[..len.min(2)], len.min(2)));
+        }
     }
 }
