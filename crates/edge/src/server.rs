@@ -118,6 +118,8 @@ impl Bound {
             threads.push(thread.spawn(move || {
                 let local = LocalSet::new();
                 local.block_on(&runtime, work(shared, queue, share, stopped));
+                // With what was still open, so that services hear what became of it before they settle.
+                drop(local);
                 runtime.block_on(settled());
             })?);
         }

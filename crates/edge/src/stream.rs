@@ -5,10 +5,10 @@
 //! Invariant: a short read or write tells the reactor that the socket is exhausted, so that the next attempt waits
 //! instead of asking the kernel in vain.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -20,17 +20,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+mod account;
 mod prefixed;
+mod records;
 
+use self::account::Account;
+pub(crate) use self::account::{Position, Witness};
 pub(crate) use self::prefixed::Prefixed;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Stream {
     kind: RefCell<Kind>,
-    failed: Cell<bool>,
-    /// Whoever must know of a failure when the stream is gone.
-    told: RefCell<Option<Rc<Cell<bool>>>>,
+    account: Rc<Account>,
 }
 
 #[derive(Debug)]
@@ -48,25 +50,23 @@ pub(crate) enum Plain {
 
 impl From<Plain> for Stream {
     fn from(plain: Plain) -> Self {
-        Self::new(Kind::Plain(plain))
+        Self {
+            account: Rc::new(Account::new(plain.forgets_unread())),
+            kind: RefCell::new(Kind::Plain(plain)),
+        }
     }
 }
 
 impl From<TlsStream<Prefixed>> for Stream {
     fn from(stream: TlsStream<Prefixed>) -> Self {
-        Self::new(Kind::Tls(Box::new(stream)))
+        Self {
+            account: Rc::clone(stream.get_ref().0.account()),
+            kind: RefCell::new(Kind::Tls(Box::new(stream))),
+        }
     }
 }
 
 impl Stream {
-    fn new(kind: Kind) -> Self {
-        Self {
-            kind: RefCell::new(kind),
-            failed: Cell::default(),
-            told: RefCell::default(),
-        }
-    }
-
     /// Reads into `space`; 0 means the other side has ended.
     pub(crate) async fn read(&self, space: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| self.poll_read(cx, space)).await
@@ -96,29 +96,31 @@ impl Stream {
         })
     }
 
-    /// Writes some of `slices`.
-    pub(crate) async fn write_some(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match poll_fn(|cx| self.poll_write(cx, slices)).await {
+    /// Writes some of `slices`. With `more` to follow at once, a plain socket may wait with the rest of a packet for it.
+    pub(crate) async fn write_some(&self, slices: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
+        match poll_fn(|cx| self.poll_write(cx, slices, more)).await {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             written => written,
         }
     }
 
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
         if let Kind::Tls(stream) = &mut *self.kind.borrow_mut() {
             return self.noted(Pin::new(&mut **stream).poll_write_vectored(cx, slices));
         }
         let all = slices.iter().map(|slice| slice.len()).sum();
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::MORE, more);
         self.poll_some(cx, Interest::WRITABLE, all, |socket| match slices {
-            [slice] => Ok(rustix::net::send(socket, slice, SendFlags::NOSIGNAL)?),
+            [slice] => Ok(rustix::net::send(socket, slice, flags)?),
             slices => {
                 let mut control = SendAncillaryBuffer::default();
-                Ok(rustix::net::sendmsg(
-                    socket,
-                    slices,
-                    &mut control,
-                    SendFlags::NOSIGNAL,
-                )?)
+                Ok(rustix::net::sendmsg(socket, slices, &mut control, flags)?)
             }
         })
     }
@@ -155,20 +157,11 @@ impl Stream {
 
     fn noted<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(error)) = &outcome
-            && error.kind() != io::ErrorKind::WouldBlock
+            && is_final(error)
         {
-            self.failed.set(true);
-            if let Some(told) = &*self.told.borrow() {
-                told.set(true);
-            }
+            self.account.ledger.fail();
         }
         outcome
-    }
-
-    /// Whether the socket has failed; kept up to date for as long as the stream lives.
-    pub(crate) fn failure(&self) -> Rc<Cell<bool>> {
-        let mut told = self.told.borrow_mut();
-        Rc::clone(told.get_or_insert_with(|| Rc::new(Cell::new(self.failed.get()))))
     }
 
     /// Whether bytes can go between the socket and the kernel without passing through this process.
@@ -199,24 +192,30 @@ impl Stream {
                 RecvFlags::PEEK | RecvFlags::DONTWAIT,
             )?)
         });
+        let Poll::Ready(looked) = self.noted(Poll::Ready(looked)) else {
+            return false;
+        };
         !matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Runs a system call on a plain socket until it no longer says that it would block.
-    pub(crate) fn poll_call<T>(
+    /// Runs a system call that moves bytes to a plain socket, until it no longer says that it would block.
+    pub(crate) fn poll_send(
         &self,
         cx: &mut Context<'_>,
-        interest: Interest,
-        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
-    ) -> Poll<io::Result<T>> {
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         let Kind::Plain(plain) = &*self.kind.borrow() else {
             return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
         };
         loop {
-            ready!(plain.poll_ready(cx, interest))?;
-            match plain.try_call(interest, &mut call) {
+            ready!(plain.poll_ready(cx, Interest::WRITABLE))?;
+            match plain.try_call(Interest::WRITABLE, &mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return self.noted(Poll::Ready(result)),
+                Err(error) => return self.noted(Poll::Ready(Err(error))),
+                Ok(moved) => {
+                    self.account.ledger.wrote(moved as u64);
+                    return Poll::Ready(Ok(moved));
+                }
             }
         }
     }
@@ -245,17 +244,16 @@ impl Stream {
                 }
                 Ok(moved)
             });
-            match (some, result) {
-                (Some(moved), _) => return Poll::Ready(Ok(moved)),
-                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-                (None, result) => return self.noted(Poll::Ready(result)),
+            let moved = match (some, result) {
+                (Some(moved), _) | (None, Ok(moved)) => moved,
+                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                (None, Err(error)) => return self.noted(Poll::Ready(Err(error))),
+            };
+            if interest.is_writable() {
+                self.account.ledger.wrote(moved as u64);
             }
+            return Poll::Ready(Ok(moved));
         }
-    }
-
-    /// Another descriptor of the same socket.
-    pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
-        self.with_socket(|socket| socket.try_clone_to_owned())
     }
 
     /// Bytes that were written and that the other side has not taken yet, if the kernel knows.
@@ -263,24 +261,73 @@ impl Stream {
         self.with_socket(truehop_delivery::unacknowledged).ok()
     }
 
-    fn with_socket<T>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
-        match &*self.kind.borrow() {
-            Kind::Plain(plain) => ask(plain.socket()),
-            Kind::Tls(stream) => ask(stream.get_ref().0.plain().socket()),
+    /// Bytes that have left for the socket, as the kernel counts them.
+    pub(crate) fn written(&self) -> u64 {
+        self.account.ledger.written()
+    }
+
+    /// Where the next byte that is written will stand, for [`arrived_behind`](Self::arrived_behind). `None` when nobody
+    /// can tell: with TLS, while something is left here.
+    pub(crate) fn position(&self) -> Option<Position> {
+        let kind = self.kind.borrow();
+        let Kind::Tls(stream) = &*kind else {
+            return Some(self.account.position());
+        };
+        let (_, connection) = stream.get_ref();
+        if connection.wants_write() {
+            return None;
+        }
+        let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
+        let overhead = records::overhead(connection.protocol_version(), suite);
+        Some(self.account.position_sealed(overhead))
+    }
+
+    /// How many bytes behind a position the other side has for certain. Asks the kernel.
+    pub(crate) fn arrived_behind(&self, position: Position) -> u64 {
+        self.with_socket(|socket| self.account.arrived_behind(socket, position))
+    }
+
+    /// Looks how much has arrived, if the kernel will not know any more once the other side is gone.
+    pub(crate) fn look_in_time(&self) {
+        if self.account.ledger.forgets_unread() {
+            self.with_socket(|socket| self.account.ledger.look(socket));
         }
     }
 
-    /// Whether the kernel takes bytes for read when their reader goes away without reading them.
-    pub(crate) fn forgets_unread(&self) -> bool {
-        let is_unix = |plain: &Plain| matches!(plain, Plain::Unix(_));
+    /// Somebody who can ask after the stream is gone.
+    pub(crate) fn witness(&self) -> io::Result<Witness> {
+        Ok(Witness {
+            socket: self.with_socket(|socket| socket.try_clone_to_owned())?,
+            account: Rc::clone(&self.account),
+        })
+    }
+
+    fn with_socket<T>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         match &*self.kind.borrow() {
-            Kind::Plain(plain) => is_unix(plain),
-            Kind::Tls(stream) => is_unix(stream.get_ref().0.plain()),
+            Kind::Plain(plain) => ask(plain.socket()),
+            Kind::Tls(stream) => ask(stream.get_ref().0.socket()),
         }
     }
 }
 
+/// Whether a socket that gives this error will never be well again.
+fn is_final(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+    )
+}
+
 impl Plain {
+    /// Whether the kernel takes bytes for read when their reader goes away without reading them.
+    fn forgets_unread(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
     fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>> {
         match (self, interest.is_writable()) {
             (Self::Tcp(stream), true) => stream.poll_write_ready(cx),

@@ -17,6 +17,7 @@ mod confirm;
 mod linger;
 mod pull;
 mod write;
+mod writer;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};

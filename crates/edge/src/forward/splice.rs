@@ -102,7 +102,7 @@ impl<'a> Splice<'a> {
             while held > 0 {
                 let emptying = poll_fn(|cx| {
                     let call = |socket: BorrowedFd<'_>| transfer(pipe.out.as_fd(), socket, held);
-                    to.poll_call(cx, Interest::WRITABLE, call)
+                    to.poll_send(cx, call)
                 });
                 let emptied = while_taken(to, clock, limits.write, emptying).await;
                 let emptied = emptied

@@ -86,7 +86,7 @@ async fn carry(
             }
         }
         while !buffer.is_empty() {
-            let written = to.write_some(&[IoSlice::new(buffer.filled())]).await?;
+            let written = to.write_some(&[IoSlice::new(buffer.filled())], false).await?;
             carried.set(carried.get() + written as u64);
             buffer.consume(written);
         }

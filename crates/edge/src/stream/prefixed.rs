@@ -1,28 +1,41 @@
 //! A socket some of whose bytes have been read already: what came behind a PROXY header, on its way to TLS.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Plain;
+use super::account::Account;
 
-/// Gives the bytes that were read back first, then those of the socket.
+/// Gives the bytes that were read back first, then those of the socket. Keeps account of what is written.
 #[derive(Debug)]
 pub(crate) struct Prefixed {
     read: Bytes,
     socket: Plain,
+    account: Rc<Account>,
 }
 
 impl Prefixed {
     pub(crate) fn new(read: Bytes, socket: Plain) -> Self {
-        Self { read, socket }
+        let account = Rc::new(Account::new(socket.forgets_unread()));
+        Self {
+            read,
+            socket,
+            account,
+        }
     }
 
-    pub(super) fn plain(&self) -> &Plain {
-        &self.socket
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.socket()
+    }
+
+    pub(super) fn account(&self) -> &Rc<Account> {
+        &self.account
     }
 }
 
@@ -43,8 +56,8 @@ impl AsyncRead for Prefixed {
 }
 
 impl AsyncWrite for Prefixed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -52,7 +65,9 @@ impl AsyncWrite for Prefixed {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, slices))?;
+        self.account.wrote_sealed(self.socket.socket(), slices, written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -223,7 +223,7 @@ impl Feed {
 /// 9110 section 10.1.1). At once or not at all, so that nothing else can come in between. Whether that went well.
 async fn tell_to_go_on(stream: &Stream) -> bool {
     const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-    let wrote = poll_fn(|cx| Poll::Ready(stream.poll_write(cx, &[IoSlice::new(GO_ON)]))).await;
+    let wrote = poll_fn(|cx| Poll::Ready(stream.poll_write(cx, &[IoSlice::new(GO_ON)], false))).await;
     match wrote {
         Poll::Pending => true,
         Poll::Ready(Ok(n)) if n == GO_ON.len() => stream.flush().await.is_ok(),

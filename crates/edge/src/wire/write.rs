@@ -49,13 +49,25 @@ pub(crate) async fn write_all(
     stream: &Stream,
     clock: &mut Clock,
     limit: Duration,
+    slices: &mut [IoSlice<'_>],
+    count: &mut usize,
+) -> Result<(), Unwritten> {
+    write_on(stream, clock, limit, slices, count, false).await
+}
+
+/// As [`write_all`]; with `more` to be written at once behind it.
+pub(super) async fn write_on(
+    stream: &Stream,
+    clock: &mut Clock,
+    limit: Duration,
     mut slices: &mut [IoSlice<'_>],
     count: &mut usize,
+    more: bool,
 ) -> Result<(), Unwritten> {
     // Without this an empty first slice would look like a socket that takes nothing.
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        let written = while_taken(stream, clock, limit, stream.write_some(slices)).await??;
+        let written = while_taken(stream, clock, limit, stream.write_some(slices, more)).await??;
         *count += written;
         IoSlice::advance_slices(&mut slices, written);
     }

@@ -1,0 +1,97 @@
+//! How far the other side of a stream has acknowledged what was written to it.
+//!
+//! On a plain socket the kernel's word is the answer. With TLS it speaks of sealed records, and a byte has arrived when
+//! the last byte of its record has, because nobody can open a part of one.
+//!
+//! Invariant: never more than what arrived.
+
+use std::cell::RefCell;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use truehop_delivery::{Ledger, Unacknowledged};
+
+use super::records::Records;
+
+/// See the module. Shared by the stream and by whoever waits for what arrives.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) ledger: Ledger,
+    /// With TLS, from when somebody wanted to know.
+    records: RefCell<Option<Records>>,
+}
+
+/// A place in the stream of bytes that the other side reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Position(u64);
+
+impl Position {
+    /// So many bytes further.
+    pub(crate) fn behind(self, bytes: u64) -> Self {
+        Self(self.0 + bytes)
+    }
+}
+
+impl Account {
+    pub(super) fn new(forgets_unread: bool) -> Self {
+        Self {
+            ledger: Ledger::new(forgets_unread),
+            records: RefCell::default(),
+        }
+    }
+
+    /// The first `n` bytes of some TLS records have left for `socket`.
+    pub(super) fn wrote_sealed(&self, socket: BorrowedFd<'_>, slices: &[IoSlice<'_>], n: usize) {
+        let begin = self.ledger.written();
+        self.ledger.wrote(n as u64);
+        if let Some(records) = &mut *self.records.borrow_mut() {
+            records.left(begin, slices, n);
+            if records.are_many() {
+                records.arrived(self.ledger.look(socket));
+            }
+        }
+    }
+
+    /// Where the next byte will stand, when all bytes before have left for the socket as they are.
+    pub(super) fn position(&self) -> Position {
+        Position(self.ledger.written())
+    }
+
+    /// Where the next byte will stand, when all bytes before have left in whole records.
+    pub(super) fn position_sealed(&self, overhead: usize) -> Position {
+        let mut records = self.records.borrow_mut();
+        let records = records.get_or_insert_with(|| Records::new(overhead));
+        Position(records.content())
+    }
+
+    /// How many bytes behind a position the other side has for certain. Asks the kernel.
+    pub(super) fn arrived_behind(&self, socket: BorrowedFd<'_>, position: Position) -> u64 {
+        let acknowledged = self.ledger.look(socket);
+        let arrived = match &mut *self.records.borrow_mut() {
+            Some(records) => records.arrived(acknowledged),
+            None => acknowledged,
+        };
+        arrived.saturating_sub(position.0)
+    }
+}
+
+/// Asks about a stream that others go on using, or that is gone already.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    pub(super) socket: OwnedFd,
+    pub(super) account: Rc<Account>,
+}
+
+impl Witness {
+    /// Waits until the other side has acknowledged the first `upto` bytes that were written to the socket.
+    pub(crate) async fn acknowledged(&self, upto: u64, limit: Duration) -> Result<(), Unacknowledged> {
+        self.account.ledger.acknowledged(&self.socket, upto, limit).await
+    }
+
+    /// How many bytes behind a position the other side has for certain.
+    pub(crate) fn arrived_behind(&self, position: Position) -> u64 {
+        self.account.arrived_behind(self.socket.as_fd(), position)
+    }
+}
