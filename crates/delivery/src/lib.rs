@@ -6,14 +6,13 @@
 //! and may let the last one wait. [`range`] says which slice of a parcel a request is for.
 //!
 //! A handler that must know what the other side really got makes a pair with [`receipt`], puts the [`Courier`] into the
-//! response's extensions and waits for the [`Receipt`]. The server that writes the response takes the courier out again.
-//! It hands it in as delivered when the kernel says that the peer has acknowledged every byte ([`acknowledged`]); when
-//! the response breaks off, it says how much of the body the peer had acknowledged by then.
+//! response's extensions and waits for the [`Receipt`]. The server that writes the response takes the courier out again,
+//! and keeps a [`Ledger`] of the connection. It hands the courier in as delivered when the kernel says that the peer has
+//! acknowledged every byte; when the response breaks off, it says how much of the body was acknowledged by then.
 //!
 //! Invariant: a receipt never says more than arrived. A courier that is dropped (the server does not know about
 //! couriers, or is gone) tells the receipt that nothing is known to have arrived.
 
-mod acknowledged;
 mod body;
 mod guard;
 mod ledger;
@@ -25,7 +24,6 @@ mod region;
 #[cfg(test)]
 mod testing;
 
-pub use acknowledged::acknowledged;
 pub use body::ParcelBody;
 pub use guard::{Guard, LAST_PIECE};
 pub use ledger::{Ledger, Unacknowledged};
