@@ -1,6 +1,6 @@
 //! The answer's way down.
 
-use std::io;
+use std::future::poll_fn;
 use std::time::Duration;
 
 use truehop_http1::{Known, ResponseBody, Version};
@@ -24,6 +24,11 @@ impl Job<'_> {
         line: &mut Line,
         progress: &Progress,
     ) -> Result<Down, Failure> {
+        // An upstream may take its time, and many at once: nothing is held for its answer before it comes. What is wrong
+        // with the socket shows when it is read.
+        let limit = self.worker.shared.timeouts.response;
+        let comes = async || poll_fn(|cx| upstream.poll_readable(cx)).await;
+        let _ = patiently(clock, limit, progress, comes).await?;
         let mut buffer = self.worker.buffers.take();
         for n in 0..INTERIM {
             match self
@@ -79,7 +84,8 @@ impl Job<'_> {
             if buffer.space().is_empty() {
                 buffer.grow(limits.head.saturating_add(1));
             }
-            match read_patiently(upstream, buffer.space(), clock, limit, progress).await? {
+            let read = async || upstream.read(buffer.space()).await;
+            match patiently(clock, limit, progress, read).await? {
                 Ok(0) | Err(_) if buffer.is_empty() => return Err(Failure::Silence),
                 Ok(0) => return Err(Failure::BrokenOff),
                 Ok(n) => buffer.filled_by(n),
@@ -269,18 +275,17 @@ impl Job<'_> {
     }
 }
 
-/// Reads from an upstream. The clock does not count while the client is still sending: its body has one of its own.
-async fn read_patiently(
-    upstream: &Stream,
-    space: &mut [u8],
+/// Waits for an upstream. The clock does not count while the client is still sending: its body has one of its own.
+async fn patiently<T>(
     clock: &mut Clock,
     limit: Duration,
     progress: &Progress,
-) -> Result<io::Result<usize>, Failure> {
+    mut what: impl AsyncFnMut() -> T,
+) -> Result<T, Failure> {
     loop {
         let is_sending = progress.up.get() == Up::Sending;
-        match clock.limit(limit, upstream.read(space)).await {
-            Ok(read) => return Ok(read),
+        match clock.limit(limit, what()).await {
+            Ok(output) => return Ok(output),
             Err(Late) if !is_sending => return Err(Failure::TimedOut),
             Err(Late) => {}
         }
