@@ -47,7 +47,7 @@ use crate::stream::Stream;
 
 /// How long a connection keeps its memory at hand for the next request, and how many of a worker may.
 const SOON: Duration = Duration::from_secs(1);
-const SEATS: usize = 128;
+const SEATS: usize = 512;
 
 /// One of the connections that keep their memory at hand.
 struct Seat<'a>(&'a Cell<usize>);

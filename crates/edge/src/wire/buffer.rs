@@ -13,7 +13,7 @@ pub(crate) const SIZE: usize = 20 * 1024;
 pub(crate) const LARGE: usize = 256 * 1024;
 
 /// Free buffers of each size that a worker keeps.
-const KEPT: usize = 128;
+const KEPT: usize = 512;
 const KEPT_LARGE: usize = 8;
 
 /// The free buffers of one worker.
