@@ -7,7 +7,6 @@
 //! nobody reads never keeps a request waiting. Lines that find no room are counted, and the count is logged.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io::{self, Write as _};
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -74,6 +73,8 @@ pub(crate) struct AccessLog(Option<Rc<RefCell<Buffer>>>);
 #[derive(Debug)]
 pub(crate) struct Buffer {
     lines: Vec<u8>,
+    /// The second of the last line, as lines begin.
+    second: Second,
     /// Lines that found no room since the last that did.
     lost: usize,
     writer: SyncSender<Vec<u8>>,
@@ -101,6 +102,7 @@ impl AccessLog {
         Self(queue.map(|Queue(writer)| {
             Rc::new(RefCell::new(Buffer {
                 lines: Vec::new(),
+                second: Second::default(),
                 lost: 0,
                 writer,
             }))
@@ -124,12 +126,14 @@ impl AccessLog {
         let Some(buffer) = &self.0 else {
             return;
         };
-        let was_empty = buffer.borrow().lines.is_empty();
-        buffer
-            .borrow_mut()
-            .lines
-            .extend_from_slice(line.to_string().as_bytes());
-        if buffer.borrow().lines.len() >= WRITE_AT {
+        let (was_empty, len) = {
+            let Buffer { lines, second, .. } = &mut *buffer.borrow_mut();
+            let was_empty = lines.is_empty();
+            second.write(SystemTime::now(), lines);
+            line.write(lines);
+            (was_empty, lines.len())
+        };
+        if len >= WRITE_AT {
             self.flush();
         } else if was_empty {
             let log = self.clone();
@@ -161,50 +165,66 @@ impl AccessLog {
     }
 }
 
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "time={} id={}",
-            humantime::format_rfc3339_millis(SystemTime::now()),
-            self.id
-        )?;
-        match &self.client {
-            Ok(resolution) => write!(f, " client={}", resolution.client().ip())?,
-            Err(Some(reason)) => write!(f, " client=- error={}", reason.code())?,
-            Err(None) => f.write_str(" client=-")?,
+/// The time as a line begins with it, made once a second.
+#[derive(Debug, Default)]
+struct Second {
+    second: u64,
+    /// Up to the point before the fraction.
+    text: String,
+}
+
+impl Second {
+    fn write(&mut self, now: SystemTime, lines: &mut Vec<u8>) {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if self.second != since.as_secs() || self.text.is_empty() {
+            self.second = since.as_secs();
+            self.text = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string();
+            self.text.pop();
         }
-        write!(f, " peer={} method={}", self.peer, Plain(&self.method))?;
-        write!(f, " host={} path={}", Plain(&self.host), Plain(&self.path))?;
-        write!(
-            f,
-            " status={} bytes={} ms={}",
-            self.status,
-            self.bytes,
-            self.took.as_millis()
-        )?;
-        f.write_str(if self.whole { "\n" } else { " cut=true\n" })
+        // Writing to a Vec cannot fail.
+        let _ = write!(lines, "time={}.{:03}Z", self.text, since.subsec_millis());
     }
 }
 
-/// A value as logfmt wants it: bare, or quoted with escapes when it holds anything but plain text.
-struct Plain<'a>(&'a str);
+impl Line {
+    /// Writes what follows the time.
+    fn write(&self, lines: &mut Vec<u8>) {
+        lines.extend_from_slice(b" id=");
+        lines.extend_from_slice(&self.id.digits());
+        // Writing to a Vec cannot fail.
+        let _ = match &self.client {
+            Ok(resolution) => write!(lines, " client={}", resolution.client().ip()),
+            Err(Some(reason)) => write!(lines, " client=- error={}", reason.code()),
+            Err(None) => write!(lines, " client=-"),
+        };
+        let _ = write!(lines, " peer={} method=", self.peer);
+        write_value(&self.method, lines);
+        lines.extend_from_slice(b" host=");
+        write_value(&self.host, lines);
+        lines.extend_from_slice(b" path=");
+        write_value(&self.path, lines);
+        let (status, bytes, took) = (self.status, self.bytes, self.took.as_millis());
+        let _ = write!(lines, " status={status} bytes={bytes} ms={took}");
+        lines.extend_from_slice(if self.whole { b"\n" } else { b" cut=true\n" });
+    }
+}
 
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'=');
-        let end = self
-            .0
-            .char_indices()
-            .map(|(at, _)| at)
-            .find(|&at| at >= SHOWN)
-            .unwrap_or(self.0.len());
-        let dots = if end < self.0.len() { "..." } else { "" };
-        match &self.0[..end] {
-            "" => f.write_str("-"),
-            text if text.bytes().all(plain) => write!(f, "{text}{dots}"),
-            text => write!(f, "\"{}{dots}\"", text.escape_default()),
+/// Writes a value as logfmt wants it: bare, or quoted with escapes when it holds anything but plain text.
+fn write_value(value: &str, lines: &mut Vec<u8>) {
+    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'=');
+    let shown = match value.len() > SHOWN {
+        true => &value[..value.ceil_char_boundary(SHOWN)],
+        false => value,
+    };
+    let dots = if shown.len() < value.len() { "..." } else { "" };
+    match shown {
+        "" => lines.push(b'-'),
+        text if text.bytes().all(plain) => {
+            lines.extend_from_slice(text.as_bytes());
+            lines.extend_from_slice(dots.as_bytes());
         }
+        // Writing to a Vec cannot fail.
+        text => drop(write!(lines, "\"{}{dots}\"", text.escape_default())),
     }
 }
 
@@ -212,9 +232,15 @@ impl fmt::Display for Plain<'_> {
 mod tests {
     use super::*;
 
+    fn shown(value: &str) -> String {
+        let mut lines = Vec::new();
+        write_value(value, &mut lines);
+        String::from_utf8(lines).unwrap()
+    }
+
     #[test]
     fn a_value_cannot_break_out_of_its_line() {
-        for (value, shown) in [
+        for (value, expected) in [
             ("/a?b", "/a?b"),
             ("", "-"),
             ("a b", "\"a b\""),
@@ -222,9 +248,51 @@ mod tests {
             ("\u{1b}[2J\"", "\"\\u{1b}[2J\\\"\""),
             ("a=b", "\"a=b\""),
         ] {
-            assert_eq!(Plain(value).to_string(), shown);
+            assert_eq!(shown(value), expected);
         }
-        let long = Plain(&"é".repeat(9000)).to_string();
+        let long = shown(&"é".repeat(9000));
         assert!(long.ends_with("...\"") && long.len() < 5000, "{}", long.len());
+        let long = shown(&"/".repeat(SHOWN + 1));
+        assert_eq!(long, "/".repeat(SHOWN) + "...");
+    }
+
+    #[test]
+    fn a_line_has_its_own_time_whichever_was_before() {
+        let mut second = Second::default();
+        for millis in [
+            0,
+            999,
+            1_000,
+            1_800_000_000_007,
+            1_800_000_000_070,
+            1_799_999_999_999,
+        ] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            let mut line = Vec::new();
+            second.write(now, &mut line);
+            let expected = format!("time={}", humantime::format_rfc3339_millis(now));
+            assert_eq!(String::from_utf8(line).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_tells_all_of_a_request() {
+        let line = Line {
+            id: RequestId(0x1234),
+            peer: "[2001:db8::1]:443".parse().unwrap(),
+            client: Err(Some(Unresolved::Malformed)),
+            method: "GET".into(),
+            host: "a.test".into(),
+            path: "/a b".into(),
+            status: 400,
+            bytes: 1_234_567_890_123,
+            took: Duration::from_micros(12_999),
+            whole: false,
+        };
+        let mut lines = Vec::new();
+        line.write(&mut lines);
+        let expected = " id=0000000000001234 client=- error=malformed peer=[2001:db8::1]:443 method=GET host=a.test \
+                        path=\"/a b\" status=400 bytes=1234567890123 ms=12 cut=true\n";
+        assert_eq!(String::from_utf8(lines).unwrap(), expected);
     }
 }
