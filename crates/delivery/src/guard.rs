@@ -22,7 +22,8 @@ pub trait Guard: fmt::Debug + Send + Sync {
     /// becomes of the recipient: a server keeps the connection, and counts no time against the recipient, until then.
     fn poll_piece(&self, left: u64, cx: &mut Context<'_>) -> Poll<bool>;
 
-    /// So many more bytes of the region have left: for the kernel, or for the server that a body was handed to.
+    /// So many more bytes of the region have left: for the kernel, or for the memory of the server, which sends them as
+    /// soon as the recipient takes them.
     fn sent(&self, bytes: u64) {
         let _ = bytes;
     }

@@ -3,11 +3,13 @@
 //! 1. Wait for the first byte. Nothing is held meanwhile but the socket and a timer.
 //! 2. Read a head ([`truehop_http1`]); one that is not HTTP is refused with its status, and nothing behind it is read.
 //! 3. [`front`] decides who answers: the edge itself, a service, or an upstream ([`forward`](crate::forward)).
-//! 4. The answer goes out ([`answer`]); what the client still sends of a body that nobody wants is [drained](linger).
+//! 4. The answer goes out ([`answer`], [`writer`]); what the client still sends of a body that nobody wants is
+//!    [drained](linger).
 //!
-//! Invariants: every wait has an end ([`Clock`]); answers leave in the order of the requests; what follows a request
-//! whose body was not read to its end is never taken for another request; and a courier is told "delivered" only
-//! after the last byte of its response left for the kernel *and* the kernel reported it acknowledged.
+//! Invariants: every wait has an end ([`Clock`], or the word of a [guard](truehop_delivery::Guard)); answers leave in the
+//! order of the requests; what follows a request whose body was not read to its end is never taken for another request;
+//! and a courier is told "delivered" only after the last byte of its response left for the kernel *and* the kernel
+//! reported it acknowledged, and otherwise of no more than the part that was.
 
 mod answer;
 mod body;

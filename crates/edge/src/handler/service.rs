@@ -1,8 +1,9 @@
 //! A tower service that runs inside the edge, such as the drop.
 //!
 //! The service gets the client as a [`truehop::Resolution`] in the request's extensions, and the URI in absolute form,
-//! as the client sees it (RFC 9110 section 7.1). A [`Courier`](truehop_delivery::Courier) in the response's extensions
-//! is told when the client has every byte.
+//! as the client sees it (RFC 9110 section 7.1). A [`Parcel`](truehop_delivery::Parcel) in the response's extensions is
+//! sent instead of the body, when it is as long: the same bytes, cheaper. A [`Courier`](truehop_delivery::Courier) is told
+//! when the client has every byte, or how many it had when the response broke off.
 
 use std::convert::Infallible;
 use std::fmt;
