@@ -202,20 +202,37 @@ impl Stream {
     pub(crate) fn poll_send(
         &self,
         cx: &mut Context<'_>,
+        call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let moved = ready!(self.poll_call(cx, Interest::WRITABLE, call))?;
+        self.account.ledger.wrote(moved as u64);
+        Poll::Ready(Ok(moved))
+    }
+
+    /// Runs a system call that takes bytes from a plain socket, until it no longer says that it would block. Whatever else
+    /// it may be short of, that it took little says nothing about how much the socket has.
+    pub(crate) fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_call(cx, Interest::READABLE, call)
+    }
+
+    fn poll_call(
+        &self,
+        cx: &mut Context<'_>,
+        interest: Interest,
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let Kind::Plain(plain) = &*self.kind.borrow() else {
             return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
         };
         loop {
-            ready!(plain.poll_ready(cx, Interest::WRITABLE))?;
-            match plain.try_call(Interest::WRITABLE, &mut call) {
+            ready!(plain.poll_ready(cx, interest))?;
+            match plain.try_call(interest, &mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return self.noted(Poll::Ready(Err(error))),
-                Ok(moved) => {
-                    self.account.ledger.wrote(moved as u64);
-                    return Poll::Ready(Ok(moved));
-                }
+                result => return self.noted(Poll::Ready(result)),
             }
         }
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use thiserror::Error;
-use tokio::io::Interest;
 
 use crate::stream::Stream;
 use crate::wire::{Clock, Late, while_taken};
@@ -89,11 +88,9 @@ impl<'a> Splice<'a> {
             // Lent only while something is in it: the one that was just used is still in the processor's cache.
             let pipe = pipes.take().map_err(Broken::Read)?;
             let want = usize::try_from(*left).unwrap_or(CAPACITY).min(CAPACITY);
-            let filling = poll_fn(|cx| {
-                from.poll_some(cx, Interest::READABLE, want, |socket| {
-                    transfer(socket, pipe.into.as_fd(), want)
-                })
-            });
+            // A pipe has room for so many pieces, and so takes less than is there when they are small.
+            let filling =
+                poll_fn(|cx| from.poll_take(cx, |socket| transfer(socket, pipe.into.as_fd(), want)));
             let filled = clock.limit(limits.read, filling).await;
             let mut held = filled.map_err(|Late| Broken::ReadLate)?.map_err(Broken::Read)?;
             if held == 0 {
