@@ -27,7 +27,8 @@ impl Connection {
     ) -> Then {
         discard(left, &mut self.input);
         let stays = left.is_over() && may_stay(&self.worker, request);
-        self.respond(request, stays, response, record, text).await
+        self.respond(request, stays, left.is_over(), response, record, text)
+            .await
     }
 
     /// Answers a request that could not be forwarded. How much of its body was read for nothing is not known any more,
@@ -39,14 +40,17 @@ impl Connection {
         record: Record<'_>,
         text: &mut Vec<u8>,
     ) -> Then {
-        let stays = request.body() == RequestBody::Empty && may_stay(&self.worker, request);
-        self.respond(request, stays, response, Some(record), text).await
+        let was_read = request.body() == RequestBody::Empty;
+        let stays = was_read && may_stay(&self.worker, request);
+        self.respond(request, stays, was_read, response, Some(record), text)
+            .await
     }
 
     async fn respond(
         &mut self,
         request: Request<'_>,
         stays: bool,
+        was_read: bool,
         response: Response<Body>,
         mut record: Option<Record<'_>>,
         text: &mut Vec<u8>,
@@ -71,7 +75,7 @@ impl Connection {
         if let Some(record) = record {
             record.end(bytes, sent.whole);
         }
-        self.after(sent, true)
+        self.after(sent, was_read)
     }
 
     /// Sends a small file that is at hand, whole.
@@ -103,7 +107,7 @@ impl Connection {
         };
         let sent = writer.send_whole(&small.bytes).await;
         record.line.whole = sent.whole;
-        self.after(sent, true)
+        self.after(sent, left.is_over())
     }
 
     /// Answers a head that could not be read.
