@@ -52,6 +52,10 @@ fn parse(text: &str, len: u64) -> Option<Range> {
     if last < first {
         return None;
     }
+    // Of what is empty, all of it is no part: there is none to be had, and nothing is missing.
+    if first == 0 && len == 0 {
+        return None;
+    }
     if first >= len {
         return Some(Range::Unsatisfiable);
     }
@@ -88,7 +92,19 @@ mod tests {
         ] {
             assert_eq!(range(Some(text), None, b"\"tag\"", 10), expected, "{text}");
         }
-        assert_eq!(range(Some("bytes=0-"), None, b"\"tag\"", 0), Range::Unsatisfiable);
+        for (text, expected) in [
+            ("bytes=0-", Range::Whole),
+            ("bytes=0-99", Range::Whole),
+            ("bytes=-5", Range::Whole),
+            ("bytes=-0", Range::Unsatisfiable),
+            ("bytes=1-", Range::Unsatisfiable),
+        ] {
+            assert_eq!(
+                range(Some(text), None, b"\"tag\"", 0),
+                expected,
+                "{text} of nothing"
+            );
+        }
         assert_eq!(range(None, None, b"\"tag\"", 10), Range::Whole);
     }
 

@@ -17,7 +17,7 @@ use http_body::{Frame, SizeHint};
 use thiserror::Error;
 
 use super::body::BodyLeft;
-use super::buffer::{Buffer, Buffers};
+use super::buffer::{Buffer, Buffers, LARGE};
 use super::clock::Clock;
 use crate::body::BoxError;
 use crate::stream::Stream;
@@ -26,6 +26,8 @@ use crate::stream::Stream;
 const PIECE: usize = 64 * 1024;
 /// With less room than this, more is made.
 const LEAST: usize = 4 * 1024;
+/// With so much still to come, it is read in larger pieces: fewer calls, and fewer trips from thread to thread.
+const BULK: u64 = 1024 * 1024;
 
 /// Makes the two ends of a body that is `left` on the wire.
 pub(super) fn pull(left: &BodyLeft) -> (Pulled, Feed) {
@@ -166,7 +168,7 @@ impl Feed {
     /// Feeds the body for as long as it is wanted, then watches the client.
     pub(super) async fn run(&self, left: &mut BodyLeft, mut source: Source<'_>) -> Gone {
         let mut clock = Clock::default();
-        let mut bytes = BytesMut::new();
+        let mut memory = Memory::default();
         while !left.is_over() {
             if !self.wanted().await {
                 // Whoever answers without reading knows why.
@@ -178,7 +180,7 @@ impl Feed {
             {
                 return Gone;
             }
-            match next_piece(left, &mut source, &mut clock, &mut bytes).await {
+            match next_piece(left, &mut source, &mut clock, &mut memory).await {
                 Ok(piece) => self.put(Ok(piece), left.is_over()),
                 Err(error) => {
                     self.put(Err(error), false);
@@ -231,15 +233,76 @@ async fn tell_to_go_on(stream: &Stream) -> bool {
     }
 }
 
+/// What a body is read into.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Small pieces share a block of it.
+    shared: BytesMut,
+    blocks: Blocks,
+}
+
+/// Blocks for large pieces. They come back when the service has done with them, from whatever thread, and are used
+/// again: new memory would be given by the kernel page by page.
+#[derive(Clone, Debug, Default)]
+struct Blocks(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Blocks {
+    fn take(&self) -> Block {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Block {
+            bytes: free.unwrap_or_else(|| vec![0; LARGE]),
+            home: self.clone(),
+        }
+    }
+}
+
+struct Block {
+    bytes: Vec<u8>,
+    home: Blocks,
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.home
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(bytes);
+    }
+}
+
 /// The next piece of content; empty when the body ended without one.
 async fn next_piece(
     left: &mut BodyLeft,
     source: &mut Source<'_>,
     clock: &mut Clock,
-    bytes: &mut BytesMut,
+    memory: &mut Memory,
 ) -> Result<Bytes, BoxError> {
     let broken = || -> BoxError { Box::new(BrokenOff) };
+    if let (BodyLeft::Length(length @ BULK..), None) = (&mut *left, &source.input) {
+        let mut block = memory.blocks.take();
+        let read = clock
+            .limit(source.limit, source.stream.read(&mut block.bytes))
+            .await;
+        let piece = match read.map_err(|_| BodyTimedOut)?? {
+            0 => return Err(broken()),
+            // Too little to lend a block for.
+            read @ ..PIECE => Bytes::copy_from_slice(&block.bytes[..read]),
+            read => Bytes::from_owner(block).slice(..read),
+        };
+        // A block is smaller than what is still to come.
+        *length -= piece.len() as u64;
+        return Ok(piece);
+    }
     if let (BodyLeft::Length(length), None) = (&mut *left, &source.input) {
+        let bytes = &mut memory.shared;
         // Straight into memory that the service may keep; many small pieces share a block of it.
         if bytes.capacity() - bytes.len() < LEAST {
             bytes.reserve(PIECE);

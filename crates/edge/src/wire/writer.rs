@@ -168,7 +168,9 @@ impl ResponseWriter<'_> {
             }
             // HEAD tells what GET would: the handler knows, or nobody does.
             Announced::None if self.method == Method::Head && !bodyless => {}
-            Announced::None if status == StatusCode::NOT_MODIFIED => {}
+            // A length tells what 200 would (RFC 9110 section 8.6). That of the empty body that the service has to give says
+            // nothing of that.
+            Announced::None if status == StatusCode::NOT_MODIFIED && declared != Some(0) => {}
             Announced::None | Announced::Chunked | Announced::UntilClose => {
                 headers.remove(CONTENT_LENGTH);
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use truehop_delivery::{FileRegion, LAST_PIECE, Parcel, Part};
 
-use crate::support::{Client, Gate, Site, WAYS, bytes, file_of, response};
+use crate::support::{Client, Gate, Site, WAYS, Way, bytes, file_of, response};
 
 /// Memory, a large region, a small one, memory again, and what is between them; with all its bytes.
 fn parcel() -> (Parcel, Vec<u8>) {
@@ -158,5 +158,25 @@ fn a_guard_that_refuses_breaks_the_connection() {
         // An end or an error: either is one.
         let _ = client.read_to_end(&mut rest);
         assert_eq!(rest, b"", "by {way:?}");
+    }
+}
+
+/// It is that of the answer with the bytes (RFC 9110 section 8.6), which an empty body says nothing of.
+#[test]
+fn not_modified_has_the_length_that_the_service_knows_or_none() {
+    let site = Site::new(|request| {
+        let mut response = response(Parcel::new([]));
+        *response.status_mut() = http::StatusCode::NOT_MODIFIED;
+        let length = request.uri().path()[1..].parse().unwrap();
+        response.headers_mut().insert("content-length", length);
+        response
+    });
+    let mut client = site.connect(Way::Tcp);
+    for (length, told) in [("0", false), ("7", true), ("0", false)] {
+        client.ask("GET", &format!("/{length}"));
+        let head = client.head_text();
+        assert!(head.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{head}");
+        let line = format!("\r\ncontent-length: {length}\r\n");
+        assert_eq!(head.contains(&line), told, "{head}");
     }
 }

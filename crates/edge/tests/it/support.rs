@@ -183,15 +183,20 @@ impl Client {
         self.write_all(request.as_bytes()).unwrap();
     }
 
-    /// Reads a head, and not a byte more. Gives the length of the body that it announces.
-    pub(crate) fn head(&mut self) -> u64 {
+    /// Reads a head, and not a byte more.
+    pub(crate) fn head_text(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             self.read_exact(&mut byte).unwrap();
             head.push(byte[0]);
         }
-        let head = String::from_utf8(head).unwrap();
+        String::from_utf8(head).unwrap()
+    }
+
+    /// The same, of bytes that come. Gives the length of the body that it announces.
+    pub(crate) fn head(&mut self) -> u64 {
+        let head = self.head_text();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         let length = head
             .lines()
