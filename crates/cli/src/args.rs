@@ -17,6 +17,7 @@ Examples:
   truehop check --config truehop.toml          is the config right? starts nothing
   truehop explain --peer 127.0.0.1:4000 --header 'X-Real-IP: 203.0.113.9'
                                                who is the client of such a request, and why?
+  truehop drop verify                          does the disk hold what the catalog says?
 
 Without --config, ./truehop.toml is read if it is there.";
 
@@ -30,6 +31,13 @@ Examples:
   truehop explain --batch < cases.jsonl
 
 Without --policy the [client] table of the config file is used; without one the peer is the client.";
+
+const DROP_EXAMPLES: &str = "\
+Examples:
+  truehop drop stat                            how many files there are, by state
+  truehop drop verify --data /var/lib/truehop  does the disk hold what the catalog says?
+  truehop drop backup /backup/truehop-monday   catalog and files, while the server runs
+  truehop run --data /backup/truehop-monday    and back";
 
 // One line a paragraph: how wide the terminal is, clap knows.
 const RUN_NOTES: &str = "\
@@ -70,6 +78,47 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Print what to write into a proxy's configuration, and the policy that fits it.
     Recipe(RecipeArgs),
+    /// Look after the drop's data directory, whether a server runs on it or not.
+    #[command(after_help = format!("{DROP_EXAMPLES}\n\n{}", Status::HELP))]
+    Drop {
+        #[command(subcommand)]
+        command: DropCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DropCommand {
+    /// Count the files by their state.
+    Stat(DataArgs),
+    /// End files whose time is up, delete what is over, and remove what belongs to no file.
+    ///
+    /// A server that runs does the first two by itself; then only the last is done.
+    Sweep(DataArgs),
+    /// Check every row against the disk, and every file against its SHA-256. Exit status 1 if anything differs.
+    Verify(DataArgs),
+    /// Copy catalog and files to a new directory, also while a server runs.
+    ///
+    /// A server that is started on the copy goes on from there: what was delivered since can be collected from it again.
+    Backup(BackupArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DataArgs {
+    /// The config file; ./truehop.toml if it is there, else built-in defaults.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the drop keeps its files, instead of what the config says.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The directory to make; it must not be there, or be empty.
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -182,6 +182,14 @@ impl Config {
         }
     }
 
+    /// The table `[drop]`, if the file as far as it can be judged alone has no fault.
+    pub(crate) fn into_drop(self) -> Result<DropConfig, Faults> {
+        match self.faults.is_empty() {
+            true => Ok(self.drop),
+            false => Err(Faults::new(&self.name, &self.text, self.faults)),
+        }
+    }
+
     /// Asks the edge whether all of it can work: directories, certificates, routes.
     pub(crate) fn check(mut self) -> Result<Checked, Faults> {
         let mut routes = Vec::new();

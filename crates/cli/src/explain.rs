@@ -38,7 +38,7 @@ pub(crate) fn explain(args: ExplainArgs) -> Result<Status, Failure> {
         Err(reason) => {
             let text = format!("error: {}: {reason}", reason.code());
             let help = "help: --preface 'PROXY TCP4 203.0.113.9 192.0.2.1 50000 443' gives the PROXY header";
-            return Err(Failure::new(Status::Unresolved, format!("{text}\n{help}")));
+            return Err(Failure::new(Status::Negative, format!("{text}\n{help}")));
         }
     };
     let explanation = policy.explain(arrival, &args.headers[..]);
@@ -48,7 +48,7 @@ pub(crate) fn explain(args: ExplainArgs) -> Result<Status, Failure> {
     }
     Ok(match explanation.outcome() {
         Ok(_) => Status::Done,
-        Err(_) => Status::Unresolved,
+        Err(_) => Status::Negative,
     })
 }
 

@@ -10,6 +10,7 @@
 mod args;
 mod check;
 mod config;
+mod drop;
 mod explain;
 mod output;
 mod recipe;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Explain(args)) => explain::explain(args),
         Some(Command::Recipe(args)) => recipe::recipe(&args),
+        Some(Command::Drop { command }) => drop::drop(&command),
     };
     match outcome {
         Ok(status) => status.into(),

@@ -11,8 +11,9 @@ use std::process::ExitCode;
 pub(crate) enum Status {
     /// All went well.
     Done = 0,
-    /// `explain` found no client, or a batch held a line that is no case.
-    Unresolved = 1,
+    /// The answer is no: `explain` found no client, a batch held a line that is no case, or `drop verify` found a
+    /// difference.
+    Negative = 1,
     /// The command line cannot be understood (`EX_USAGE`).
     Usage = 64,
     /// An address to listen on is taken (`EX_UNAVAILABLE`).
@@ -34,7 +35,7 @@ impl Status {
     pub(crate) const HELP: &'static str = "\
 Exit status:
     0  all went well
-    1  explain found no client, or a line of --batch is no case
+    1  explain found no client, a line of --batch is no case, or drop verify found a difference
    64  the command line cannot be understood, or asks for what the config does not have
    69  an address to listen on is taken or not ours
    70  a part of the server ended by itself; the log says more

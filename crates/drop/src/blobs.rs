@@ -1,113 +1,78 @@
-//! The bytes of the files: `incoming/` while they arrive, `files/` once they are complete.
+//! The bytes of the files.
 //!
-//! Invariant: what stands in `files/` is complete and durable. It got there by fsync, rename, fsync of both
-//! directories; nothing is ever written there. All calls block.
+//! [`Blobs`] is what the service asks; [`disk`] is the one that there is.
+//!
+//! Invariant: what was stored is complete and durable, and nothing is ever written to it again.
 
-use std::fs::{self, DirEntry, File, OpenOptions};
+#[cfg(test)]
+pub(crate) mod conformance;
+pub(crate) mod disk;
+
+use std::fmt;
+use std::future::Future;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use crate::id::FileId;
+use bytes::Bytes;
+use truehop_delivery::{Guard, Part};
 
-/// The two directories.
-#[derive(Clone, Debug)]
-pub(crate) struct Blobs {
-    incoming: PathBuf,
-    files: PathBuf,
+use crate::id::BlobId;
+
+/// What a call comes to.
+pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
+
+/// Keeps bytes under names.
+pub(crate) trait Blobs: fmt::Debug + Send + Sync {
+    /// A new blob, to be written piece by piece.
+    fn create(&self, blob: &BlobId) -> Answer<'_, Box<dyn Incoming>>;
+
+    /// A new blob, all of which is at hand. As [`create`](Self::create), write and finish, with fewer steps.
+    fn store(&self, blob: &BlobId, pieces: Vec<Bytes>) -> Answer<'_, Digests>;
+
+    /// The blob, to be read; `None` when there is none.
+    fn open(&self, blob: &BlobId) -> Answer<'_, Option<Arc<dyn Stored>>>;
+
+    /// How large a complete blob is; `None` when there is none.
+    fn size(&self, blob: &BlobId) -> Answer<'_, Option<u64>>;
+
+    /// Removes a complete blob; one that is gone already is no error. Durable when it answers.
+    fn unlink(&self, blob: &BlobId) -> Answer<'_, ()>;
+
+    /// Removes a blob that was not to be, wherever it had got to.
+    fn discard(&self, blob: &BlobId) -> Answer<'_, ()>;
+
+    /// Removes what is unfinished of a blob, and leaves what is complete.
+    fn discard_unfinished(&self, blob: &BlobId) -> Answer<'_, ()>;
+
+    /// Names of blobs, complete ones or unfinished ones, some at a time: those of folder `folder`, from 0 on. `None` after
+    /// the last folder. Names that this program does not make are left alone.
+    fn list(&self, complete: bool, folder: u32) -> Answer<'_, Option<Vec<BlobId>>>;
 }
 
-impl Blobs {
-    pub(crate) fn new(data: &Path) -> Self {
-        Self {
-            incoming: data.join("incoming"),
-            files: data.join("files"),
-        }
-    }
-
-    pub(crate) fn directories(&self) -> [&Path; 2] {
-        [&self.incoming, &self.files]
-    }
-
-    /// A new file to write to.
-    pub(crate) fn create(&self, id: &FileId) -> io::Result<File> {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.incoming.join(id.as_str()))
-    }
+/// A blob that is being written. Dropped, it stays unfinished until it is discarded.
+pub(crate) trait Incoming: fmt::Debug + Send {
+    /// Adds bytes.
+    fn write(&mut self, pieces: Vec<Bytes>) -> Answer<'_, ()>;
 
     /// Makes what was written durable, and only then visible.
-    pub(crate) fn publish(&self, id: &FileId, written: &File) -> io::Result<()> {
-        written.sync_all()?;
-        fs::rename(self.incoming.join(id.as_str()), self.files.join(id.as_str()))?;
-        sync(&self.files)?;
-        sync(&self.incoming)
-    }
-
-    pub(crate) fn open(&self, id: &FileId) -> io::Result<File> {
-        File::open(self.files.join(id.as_str()))
-    }
-
-    /// The size on disk; `None` when there is no such file.
-    pub(crate) fn size(&self, id: &FileId) -> io::Result<Option<u64>> {
-        match fs::symlink_metadata(self.files.join(id.as_str())) {
-            Ok(found) => Ok(found.is_file().then_some(found.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Removes a complete file; one that is gone already is no error. Durable when it returns.
-    pub(crate) fn unlink(&self, id: &FileId) -> io::Result<()> {
-        remove(&self.files, id)
-    }
-
-    /// Removes a file that was not to be, wherever it had got to.
-    pub(crate) fn discard(&self, id: &FileId) -> io::Result<()> {
-        remove(&self.incoming, id)?;
-        remove(&self.files, id)
-    }
-
-    /// Names in either directory that `keep` does not want are removed. Names that this program does not make are left
-    /// alone: somebody else's files are not ours to delete.
-    pub(crate) fn remove_orphans(&self, keep: impl Fn(&FileId) -> bool) -> io::Result<usize> {
-        let mut removed = 0;
-        for (directory, complete) in [(&self.incoming, false), (&self.files, true)] {
-            for entry in fs::read_dir(directory)? {
-                let entry = entry?;
-                match id_of(&entry) {
-                    Some(id) if complete && keep(&id) => {}
-                    Some(_) => {
-                        fs::remove_file(entry.path())?;
-                        removed += 1;
-                    }
-                    None => {
-                        tracing::warn!(path = %entry.path().display(), "not a file of the drop; left alone")
-                    }
-                }
-            }
-            sync(directory)?;
-        }
-        Ok(removed)
-    }
+    fn finish(self: Box<Self>) -> Answer<'static, Digests>;
 }
 
-fn id_of(entry: &DirEntry) -> Option<FileId> {
-    FileId::parse(entry.file_name().to_str()?)
+/// A blob that is open for reading: what is unlinked meanwhile can still be read.
+pub(crate) trait Stored: fmt::Debug + Send + Sync {
+    /// A part of it for a response's body.
+    fn part(&self, range: Range<u64>, guard: Option<Arc<dyn Guard>>) -> Part;
 }
 
-fn remove(directory: &Path, id: &FileId) -> io::Result<()> {
-    match fs::remove_file(directory.join(id.as_str())) {
-        Ok(()) => sync(directory),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-pub(crate) fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+/// What was learnt of bytes while they were written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Digests {
+    pub(crate) size: u64,
+    pub(crate) sha256: [u8; 32],
+    /// As archives want it (ISO 3309).
+    pub(crate) crc32: u32,
 }
 
 /// Whether an error means that no more bytes fit.

@@ -1,222 +1,270 @@
-//! The catalog: what is known about each file. One thread owns the database; everybody else sends it work.
+//! The catalog: what is known about each drop and its files.
 //!
-//! Invariant: a change has been committed to disk (`synchronous=FULL`) before the call that asked for it returns, and
-//! the data directory stays locked until the thread has closed the database.
+//! [`Catalog`] is what the service asks; [`sqlite`] is the one that there is. What may follow what is decided by
+//! [`lifecycle`](crate::lifecycle); a catalog makes each decision and its writing one transaction, by its own clock.
+//!
+//! Invariant: what a call has changed is durable when it answers. Of those who ask for the same bytes at once, one gets
+//! them; nobody else does before the one who got them has settled, whatever the clock says meanwhile.
 
-mod record;
-mod schema;
-mod store;
+mod claim;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod live;
+#[cfg(test)]
+mod memory;
+pub(crate) mod sqlite;
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
-
-use tokio::sync::{mpsc, oneshot};
-
-pub(crate) use record::Record;
-pub(crate) use schema::{SchemaError, open};
-pub(crate) use store::{Arrival, Delivery, Recipient, Store, Swept, is_full};
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::id::FileId;
+use crate::config::OwnerRule;
+use crate::id::{BlobId, DropId};
 use crate::leash::Leash;
-use crate::lifecycle::{Admission, Blame, Ending, Relapse};
+use crate::lifecycle::{Asker, Ending, Life, Settlement, State};
+use crate::owner::{AddressDigest, Kept, Salt};
+use crate::secret::SecretHash;
 
-/// Calls that may wait for the thread; more wait for room.
-const QUEUE: usize = 128;
+/// What a call comes to.
+pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + Send + 'a>>;
 
-type Job = Box<dyn FnOnce(&mut Store) + Send>;
+/// Keeps the rows. No caller's clock counts: times come from the catalog, and go to it as durations.
+pub(crate) trait Catalog: fmt::Debug + Send + Sync {
+    /// A file is about to arrive: its row, and its drop's, come before its first byte.
+    fn announce(&self, drop: NewDrop, file: NewFile) -> Answer<'_, ()>;
 
-/// The handle to the catalog's thread.
-#[derive(Debug)]
-pub(crate) struct Catalog {
-    jobs: mpsc::Sender<Job>,
-    stopping: Arc<AtomicBool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Catalog {
-    /// Starts the thread. `lock` is held until the database is closed.
-    pub(crate) fn start(store: Store, lock: File) -> io::Result<Self> {
-        let (jobs, mut inbox) = mpsc::channel::<Job>(QUEUE);
-        let stopping = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopping);
-        let work = move || {
-            let (_lock, mut store) = (lock, store);
-            while let Some(job) = inbox.blocking_recv() {
-                job(&mut store);
-                if stop.load(Ordering::Acquire) {
-                    inbox.close();
-                }
-            }
-        };
-        Ok(Self {
-            jobs,
-            stopping,
-            thread: Mutex::new(Some(Builder::new().name("drop-catalog".to_owned()).spawn(work)?)),
-        })
-    }
-
-    /// Does what was asked for already, then closes the database and the lock. Later calls fail with `Closed`.
-    pub(crate) fn close(&self) {
-        self.stopping.store(true, Ordering::Release);
-        // When the queue is full the thread sees the flag after its next job anyway.
-        let _ = self.jobs.try_send(Box::new(|_| {}));
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the catalog's thread has panicked");
-        }
-    }
-
-    /// A file is about to arrive: its row comes before its first byte.
-    pub(crate) async fn announce(&self, arrival: Arrival, now: Timestamp) -> Result<(), CatalogError> {
-        self.call(move |store| store.announce(&arrival, now)).await
-    }
-
-    /// The file is complete and durable.
-    pub(crate) async fn ready(
+    /// All files of the drop are complete and durable; it waits so long for its recipient. Until when. The rule is what the
+    /// uploader has asked for in the end, and with it what is kept of the address.
+    fn ready(
         &self,
-        id: &FileId,
-        size: u64,
-        sha256: [u8; 32],
-        expires_at: Timestamp,
-    ) -> Result<(), CatalogError> {
-        let id = id.clone();
-        self.call(move |store| store.ready(&id, size, &sha256, expires_at))
-            .await
-    }
+        id: &DropId,
+        files: Vec<Complete>,
+        wait: Duration,
+        rule: OwnerRule,
+        uploader: Option<AddressDigest>,
+    ) -> Answer<'_, Timestamp>;
 
-    /// The file will not be complete, and its bytes are gone.
-    pub(crate) async fn abandon(&self, id: &FileId) -> Result<(), CatalogError> {
-        let id = id.clone();
-        self.insist(move |store| store.abandon(&id)).await
-    }
+    /// The drop will not be complete, and its bytes are gone. Only one that never became ready.
+    fn abandon(&self, id: &DropId) -> Answer<'_, ()>;
 
-    pub(crate) async fn find(&self, id: &FileId) -> Result<Option<Record>, CatalogError> {
-        let id = id.clone();
-        self.call(move |store| store.find(&id)).await
-    }
+    /// What is known of a drop that there is, or was and is not forgotten; also of one that is being received.
+    fn find(&self, id: &DropId) -> Answer<'_, Option<DropRecord>>;
 
-    /// A recipient asks for the bytes; compare-and-set. Who gets a lease must say in the end how it went, with
-    /// [`delivered`](Self::delivered) or [`undelivered`](Self::undelivered): until then nobody else gets in.
-    pub(crate) async fn admit(
-        &self,
-        id: &FileId,
-        recipient: Recipient,
-        leash: Leash,
-        now: Timestamp,
-    ) -> Result<Admission, CatalogError> {
-        let id = id.clone();
-        self.insist(move |store| store.admit(&id, &recipient, &leash, now))
-            .await
-    }
+    /// A recipient asks for bytes; compare-and-set, all of them or none. Who is granted them must [`settle`](Self::settle).
+    fn admit(&self, claim: Claim) -> Answer<'_, Admission>;
 
-    /// A recipient has every byte.
-    pub(crate) async fn delivered(
-        &self,
-        id: &FileId,
-        recipient: Recipient,
-        now: Timestamp,
-    ) -> Result<Delivery, CatalogError> {
-        let id = id.clone();
-        self.insist(move |store| store.delivered(&id, &recipient, now))
-            .await
-    }
+    /// The last piece of file `number` is about to leave for the collection. Whether it may: the hold still stands.
+    fn last_piece(&self, id: &DropId, number: u32, collection: SecretHash) -> Answer<'_, bool>;
 
-    pub(crate) async fn undelivered(
-        &self,
-        id: &FileId,
-        blame: Blame,
-        now: Timestamp,
-    ) -> Result<Relapse, CatalogError> {
-        let id = id.clone();
-        self.insist(move |store| store.undelivered(&id, blame, now)).await
-    }
+    /// A request that was granted has ended so, for each of its files that are not [`Granted::is_again`]. To be told of every
+    /// grant, also with no file at all.
+    fn settle(&self, grant: &Grant, files: Vec<(u32, Settlement)>) -> Answer<'_, Vec<(u32, Settled)>>;
 
-    /// Ends a file that is ready or being collected, and cuts off who collects it. Whether it was.
-    pub(crate) async fn end(
-        &self,
-        id: &FileId,
-        ending: Ending,
-        now: Timestamp,
-    ) -> Result<bool, CatalogError> {
-        let id = id.clone();
-        self.insist(move |store| store.end(&id, ending, now)).await
-    }
+    /// Ends files that are live, and cuts off who collects them. Those that were. A file within its grace loses the
+    /// grace when it is `Withdrawn`.
+    fn end(&self, id: &DropId, which: Which, ending: Ending) -> Answer<'_, Vec<u32>>;
 
-    /// Writes down what time has done, and tells what is to be unlinked.
-    pub(crate) async fn sweep(&self, now: Timestamp) -> Result<Swept, CatalogError> {
-        self.insist(move |store| store.sweep(now)).await
-    }
+    /// The live files of the drop wait so long from now. Until when; `None` when no file is live.
+    fn extend(&self, id: &DropId, wait: Duration) -> Answer<'_, Option<Timestamp>>;
+
+    /// The owner gives the file another try. Whether that could be.
+    fn rearm(&self, id: &DropId, number: u32) -> Answer<'_, bool>;
+
+    /// Writes down what time has done, and tells what is to be unlinked now.
+    fn sweep(&self) -> Answer<'_, Swept>;
 
     /// The bytes are gone.
-    pub(crate) async fn unlinked(&self, id: &FileId) -> Result<(), CatalogError> {
-        let id = id.clone();
-        self.insist(move |store| store.unlinked(&id)).await
-    }
+    fn unlinked(&self, blob: &BlobId) -> Answer<'_, ()>;
 
-    /// The bytes could not be unlinked; try again at `due`.
-    pub(crate) async fn postpone(&self, id: &FileId, due: Timestamp) -> Result<(), CatalogError> {
-        let id = id.clone();
-        self.insist(move |store| store.postpone(&id, due)).await
-    }
+    /// The bytes could not be unlinked; they are told again after so long.
+    fn postpone(&self, blob: &BlobId, wait: Duration) -> Answer<'_, ()>;
 
-    /// When the next [`sweep`](Self::sweep) has something to do.
-    pub(crate) async fn next_due(&self) -> Result<Option<Timestamp>, CatalogError> {
-        self.call(|store| store.next_due()).await
-    }
+    /// In how long the next [`sweep`](Self::sweep) has something to do.
+    fn next_due(&self) -> Answer<'_, Option<Duration>>;
 
-    /// There may be room on the disk again.
-    pub(crate) async fn restore_reserve(&self) -> Result<(), CatalogError> {
-        self.call(|store| {
-            store.restore_reserve();
-            Ok(())
-        })
-        .await
-    }
+    /// At the start, before anything else: no request has survived. The collections that were under way.
+    fn interrupt(&self) -> Answer<'_, u64>;
 
-    /// For what leads to an end, and so to room: a full disk must not stop it.
-    async fn insist<T: Send + 'static>(
-        &self,
-        ask: impl Fn(&mut Store) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, CatalogError> {
-        self.call(move |store| store.insist(ask)).await
-    }
+    /// The files after `after` in the order of their names, at most `limit`, in any state.
+    fn list(&self, after: Option<(DropId, u32)>, limit: u32) -> Answer<'_, Vec<Listed>>;
 
-    async fn call<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&mut Store) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, CatalogError> {
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |store| {
-            // Nobody waits any more: the change is made all the same.
-            let _ = reply.send(ask(store));
-        });
-        self.jobs.send(job).await.map_err(|_| self.silence())?;
-        answer
-            .await
-            .map_err(|_| self.silence())?
-            .map_err(CatalogError::from)
-    }
+    /// Which of these blobs belong to no file that has bytes: `complete` ones to none that was received, others to none
+    /// that is being received.
+    fn strays(&self, blobs: Vec<BlobId>, complete: bool) -> Answer<'_, Vec<BlobId>>;
 
-    /// Makes the thread panic.
-    #[cfg(test)]
-    pub(crate) async fn die(&self) {
-        let answer = self.call::<()>(|_| panic!("a test's panic")).await;
-        assert!(matches!(answer, Err(CatalogError::Died)), "{answer:?}");
-    }
+    /// How many files, and how many bytes, are in each state.
+    fn census(&self) -> Answer<'_, Vec<(State, u64, u64)>>;
 
-    /// Why the thread is not there.
-    fn silence(&self) -> CatalogError {
-        match self.stopping.load(Ordering::Acquire) {
-            true => CatalogError::Closed,
-            false => CatalogError::Died,
+    /// Does what was asked for already, then lets go of everything. Later calls fail with `Closed`. Blocks.
+    fn close(&self);
+}
+
+/// A drop before its first byte.
+#[derive(Clone, Debug)]
+pub(crate) struct NewDrop {
+    pub(crate) id: DropId,
+    pub(crate) token_hash: SecretHash,
+    pub(crate) rule: OwnerRule,
+    /// The key of the drop's address digests.
+    pub(crate) salt: Salt,
+    pub(crate) uploader: Option<AddressDigest>,
+}
+
+/// A file before its first byte.
+#[derive(Clone, Debug)]
+pub(crate) struct NewFile {
+    /// From 1 on, in the order of the upload.
+    pub(crate) number: u32,
+    pub(crate) name: String,
+    pub(crate) blob: BlobId,
+}
+
+/// What is known of a file once all of it has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Complete {
+    pub(crate) number: u32,
+    pub(crate) size: u64,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) crc32: u32,
+}
+
+/// What is known about a drop.
+#[derive(Clone, Debug)]
+pub(crate) struct DropRecord {
+    pub(crate) id: DropId,
+    pub(crate) rule: OwnerRule,
+    pub(crate) token_hash: SecretHash,
+    /// Erased, like the uploader, with the last file's bytes.
+    pub(crate) salt: Option<Salt>,
+    pub(crate) uploader: Option<AddressDigest>,
+    /// Recipients of whom nobody could say whether they were the owner, and why the last one.
+    pub(crate) unknown: u32,
+    pub(crate) unknown_why: Option<String>,
+    /// In the order of their numbers.
+    pub(crate) files: Vec<FileRecord>,
+    /// When the catalog said so.
+    pub(crate) now: Timestamp,
+}
+
+impl DropRecord {
+    /// What an owner is recognised by.
+    pub(crate) fn kept(&self) -> Kept<'_> {
+        Kept {
+            rule: self.rule,
+            token_hash: &self.token_hash,
+            salt: self.salt.as_ref(),
+            uploader: self.uploader.as_ref(),
         }
     }
+
+    pub(crate) fn file(&self, number: u32) -> Option<&FileRecord> {
+        self.files.iter().find(|file| file.number == number)
+    }
+}
+
+/// What is known about a file. Its name and digests are erased with its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct FileRecord {
+    pub(crate) number: u32,
+    pub(crate) blob: BlobId,
+    pub(crate) life: Life,
+    pub(crate) name: Option<String>,
+    pub(crate) sha256: Option<[u8; 32]>,
+    /// `None` also for a file of before this was kept.
+    pub(crate) crc32: Option<u32>,
+    /// Whether a request is under way, also of a file that is over: it may yet turn out to have arrived.
+    pub(crate) is_alive: bool,
+    /// Bytes that its collection has or that are on their way to it, for those who watch.
+    pub(crate) progress: u64,
+}
+
+/// Somebody other than the owner asks for bytes of some files at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) id: DropId,
+    /// Numbers of files, and which bytes of each, in the order in which they are sent. No bytes of a file keep its lease, and
+    /// count for nothing.
+    pub(crate) wants: Vec<(u32, Range<u64>)>,
+    pub(crate) asker: Asker,
+    /// Why nobody can say whether this is the owner. Counted with the lease, not with each request.
+    pub(crate) unknown: Option<&'static str>,
+    /// By which the bytes can be cut off.
+    pub(crate) leash: Leash,
+}
+
+/// The answer to a claim.
+#[derive(Clone, Debug)]
+pub(crate) enum Admission {
+    Granted(Grant),
+    Busy { rest: Duration },
+    Spent,
+    Gone,
+}
+
+/// One request of a collection, from admission to settlement.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    pub(crate) id: DropId,
+    pub(crate) collection: SecretHash,
+    /// Tells the requests of a collection apart.
+    pub(crate) request: u64,
+    pub(crate) files: Vec<Granted>,
+}
+
+/// What is granted of one file.
+#[derive(Clone, Debug)]
+pub(crate) struct Granted {
+    pub(crate) number: u32,
+    pub(crate) range: Range<u64>,
+    /// Whether [`Catalog::last_piece`] must be asked before the end of the range leaves: with it the recipient may have
+    /// everything. Not when that was written down with the grant: then the range is no more than a last piece.
+    pub(crate) is_gated: bool,
+    /// A second try within the grace: nothing hangs on it, and it is not among the files that are settled.
+    pub(crate) is_again: bool,
+}
+
+/// What has become of a file with the end of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Settled {
+    /// It was delivered with it.
+    Delivered,
+    /// It had come to this end meanwhile; now it is known to have been delivered.
+    DeliveredAfter(Ending),
+    /// The collection holds it until its lease lapses.
+    Held,
+    /// Nothing: it was over, or is not known any more.
+    Nothing,
+}
+
+/// Of which files something is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Which {
+    All,
+    One(u32),
+}
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    /// Files that have come to an end by themselves.
+    pub(crate) ended: Vec<(DropId, Ending)>,
+    /// Blobs that are to be unlinked now.
+    pub(crate) unlink: Vec<BlobId>,
+}
+
+/// A file as [`Catalog::list`] tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) id: DropId,
+    pub(crate) number: u32,
+    pub(crate) blob: BlobId,
+    pub(crate) state: State,
+    pub(crate) size: u64,
+    pub(crate) sha256: Option<[u8; 32]>,
 }
 
 /// Why the catalog does not answer.
@@ -224,20 +272,11 @@ impl Catalog {
 pub(crate) enum CatalogError {
     /// The drop is being closed.
     Closed,
-    /// The thread has panicked; nothing will be answered any more.
+    /// It has failed for good; nothing will be answered any more.
     Died,
-    /// The disk is full.
-    Full(rusqlite::Error),
-    Database(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for CatalogError {
-    fn from(error: rusqlite::Error) -> Self {
-        match is_full(&error) {
-            true => Self::Full(error),
-            false => Self::Database(error),
-        }
-    }
+    /// No room.
+    Full(Box<dyn Error + Send + Sync>),
+    Broken(Box<dyn Error + Send + Sync>),
 }
 
 impl fmt::Display for CatalogError {
@@ -246,7 +285,7 @@ impl fmt::Display for CatalogError {
             Self::Closed => f.write_str("the drop is closed"),
             Self::Died => f.write_str("the catalog's thread has panicked"),
             Self::Full(_) => f.write_str("the disk is full"),
-            Self::Database(error) => write!(f, "the catalog failed: {error}"),
+            Self::Broken(error) => write!(f, "the catalog failed: {error}"),
         }
     }
 }
@@ -255,80 +294,7 @@ impl Error for CatalogError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Closed | Self::Died => None,
-            Self::Full(error) | Self::Database(error) => Some(error),
+            Self::Full(error) | Self::Broken(error) => Some(&**error),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::time::Duration;
-
-    use rusqlite::ffi;
-
-    use super::*;
-    use crate::lifecycle::Terms;
-    use crate::reserve::Reserve;
-
-    fn store(data: &std::path::Path) -> Store {
-        let terms = Terms {
-            lease: Duration::from_secs(120),
-            grace: Duration::from_secs(60),
-            attempts: 5,
-            receipts: Duration::from_secs(60),
-        };
-        let mut store = Store::new(
-            open(&data.join("catalog.sqlite")).unwrap(),
-            terms,
-            Reserve::new(data),
-        );
-        store.restore_reserve();
-        store
-    }
-
-    fn no_room() -> rusqlite::Error {
-        rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)
-    }
-
-    #[test]
-    fn a_full_disk_costs_the_reserve_once_and_then_no_upload_begins_until_there_is_room() {
-        let data = tempfile::tempdir().unwrap();
-        let mut store = store(data.path());
-        let reserve = data.path().join("reserve");
-        let asked = Cell::new(0);
-        let until_released = |_: &mut Store| {
-            asked.set(asked.get() + 1);
-            if reserve.exists() { Err(no_room()) } else { Ok(()) }
-        };
-        store.insist(until_released).unwrap();
-        assert_eq!(asked.get(), 2);
-        assert!(store.insist(|_| Err::<(), _>(no_room())).is_err());
-
-        let arrival = Arrival {
-            id: FileId::random().unwrap(),
-            name: "a".to_owned(),
-            token_hash: [0; 32],
-            salt: [0; 32],
-            uploader: None,
-        };
-        assert!(is_full(&store.announce(&arrival, Timestamp(1)).unwrap_err()));
-        store.restore_reserve();
-        store.announce(&arrival, Timestamp(1)).unwrap();
-        // Another error is not the disk's.
-        let other = store.insist(|_| Err::<(), _>(rusqlite::Error::InvalidQuery));
-        assert!(other.is_err() && reserve.exists());
-    }
-
-    #[tokio::test]
-    async fn a_thread_that_has_died_is_not_taken_for_a_closed_one() {
-        let data = tempfile::tempdir().unwrap();
-        let start = || Catalog::start(store(data.path()), tempfile::tempfile().unwrap()).unwrap();
-        let died = start();
-        died.die().await;
-        assert!(matches!(died.next_due().await, Err(CatalogError::Died)));
-        let closed = start();
-        closed.close();
-        assert!(matches!(closed.next_due().await, Err(CatalogError::Closed)));
     }
 }

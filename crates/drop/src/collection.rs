@@ -1,58 +1,79 @@
-//! A recipient's download: it holds a lease, and ends in delivery or not at all.
+//! A recipient's download: requests that hold the lease of some files, and end in delivery or not at all.
 //!
-//! 1. The file is opened, so that what follows cannot fail for want of it.
-//! 2. The lease is taken, compare-and-set; of many who ask one gets it.
-//! 3. It is held for as long as the receipt is out, however long that takes. When the file comes to another end
-//!    meanwhile, the [`Leash`] cuts the bytes off.
-//! 4. The receipt says *delivered*: state, receipt and outbox in one transaction, then the sweeper unlinks. It says
-//!    anything else: the file is ready again, or at its end when that was the last attempt. What cannot be written is
-//!    tried again; the lease is held until it is.
+//! Of one request:
 //!
-//! Invariant: whoever got the lease gives it back, and nobody else has it before. The work is done by a task of its own;
-//! a handler that is dropped drops the courier with it, and then the receipt says *undelivered*. A task that is dropped
-//! (its runtime ended) leaves the lease to the next start.
+//! 1. The blobs are opened, so that what follows cannot fail for want of them.
+//! 2. The lease is taken, compare-and-set, or joined. Of many who ask one gets it.
+//! 3. It is held for as long as the receipt is out, however long that takes. When a file comes to another end meanwhile,
+//!    the [`Leash`] cuts the bytes off; before the last piece leaves, the catalog is asked ([`watch`]).
+//! 4. The receipt says how much of the body arrived, and so how much of each file: that is settled, and delivered is what
+//!    became whole by it. What cannot be written is tried again; the lease is held until it is.
+//!
+//! Invariant: whoever was granted bytes settles, and nobody else has them before. The work is done by a task of its own; a
+//! handler that is dropped drops the courier with it, and then the receipt says that nothing is known to have arrived. A
+//! task that is dropped (its runtime ended) leaves the lease to the next start.
 
-use std::fs::File;
+pub(crate) mod outline;
+mod watch;
+
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-use truehop_delivery::{Arrival, Courier, Receipt, receipt};
+use truehop_delivery::{Arrival, Courier, Parcel, Part, Receipt, receipt};
 
-use crate::catalog::{CatalogError, Delivery, Recipient};
+use crate::blobs::Stored;
+use crate::catalog::{Admission, CatalogError, Claim, DropRecord, Grant, Settled, Which};
+use crate::collection::outline::{Outline, Placed, Segment};
+use crate::collection::watch::Watch;
+use crate::failpoint;
 use crate::file_drop::Shared;
-use crate::id::FileId;
+use crate::id::DropId;
 use crate::leash::Leash;
-use crate::lifecycle::{Admission, Blame, Ending, Relapse};
+use crate::lifecycle::{Asker, Blame, Ending, Settlement};
+use crate::secret::SecretHash;
 
-/// Between two tries to write down a delivery, at most.
+/// Between two tries to write down how a request ended, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a recipient asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// The body of the answer.
+    pub(crate) body: Outline,
+    /// Files of an archive that the body is a part of, and that it has nothing of.
+    pub(crate) beside: Vec<u32>,
+    /// Whether the body is all of a single file, or of an archive.
+    pub(crate) is_whole: bool,
+    pub(crate) is_archive: bool,
+    pub(crate) asker: Asker,
+    /// Why nobody can say whether this is the owner.
+    pub(crate) unknown: Option<&'static str>,
+}
 
 /// The answer to a recipient.
 #[derive(Debug)]
 pub(crate) enum Collection {
-    /// The bytes. What is [`Held`] must travel with them; the second try within the grace holds nothing.
-    Granted {
-        file: File,
-        held: Option<Held>,
-    },
+    Granted(Handed),
     /// Somebody else is collecting, for at least so long.
     Busy {
         rest: Duration,
     },
+    /// The collection has had so many bytes that no attempt is left.
+    Spent,
     Gone,
 }
 
-/// What a collection hangs by.
+/// Bytes for a recipient. The courier must travel with them.
 #[derive(Debug)]
-pub(crate) struct Held {
-    /// Tells whether every byte has arrived.
+pub(crate) struct Handed {
+    pub(crate) parcel: Parcel,
     pub(crate) courier: Courier,
-    pub(crate) leash: Leash,
+    pub(crate) collection: SecretHash,
 }
 
 /// Why a recipient gets no answer.
@@ -64,156 +85,258 @@ pub(crate) enum CollectionError {
     Stopped,
 }
 
-/// Asks for the bytes of `id` on behalf of somebody who is not the owner.
+/// Asks for bytes on behalf of somebody who is not the owner.
 pub(crate) async fn collect(
     shared: &Arc<Shared>,
-    id: &FileId,
-    recipient: Recipient,
+    record: &DropRecord,
+    wanted: Wanted,
 ) -> Result<Collection, CollectionError> {
+    let Some(blobs) = open(shared, record, &wanted.body).await? else {
+        return Ok(Collection::Gone);
+    };
     let (reply, answer) = oneshot::channel();
-    let (shared, id) = (Arc::clone(shared), id.clone());
+    let (shared, id) = (Arc::clone(shared), record.id.clone());
     tokio::spawn(async move {
-        match begin(&shared, &id, recipient).await {
-            Ok(Begun::Leased { file, leash }) => {
+        let leash = Leash::default();
+        match admit(&shared, id, &wanted, leash.clone()).await {
+            Ok(Admission::Granted(grant)) => {
+                failpoint::reached("admitted");
                 let (courier, receipt) = receipt();
-                let held = Held {
-                    courier,
-                    leash: leash.clone(),
+                let request = Request {
+                    placed: wanted.body.files().collect(),
+                    is_part: wanted.is_archive && !wanted.is_whole,
+                    is_archive: wanted.is_archive,
+                    grant,
+                    leash,
                 };
+                let handed = Handed {
+                    parcel: request.parcel(&shared, wanted.body, &blobs),
+                    courier,
+                    collection: request.grant.collection,
+                };
+                drop(blobs);
                 // A handler that is gone lets the courier fall here.
-                drop(reply.send(Ok(Collection::Granted {
-                    file,
-                    held: Some(held),
-                })));
-                see_through(&shared, &id, recipient, leash, receipt).await;
+                drop(reply.send(Ok(Collection::Granted(handed))));
+                request.see_through(&shared, receipt).await;
             }
-            Ok(Begun::Answer(collection)) => drop(reply.send(Ok(collection))),
-            Err(error) => drop(reply.send(Err(error))),
+            Ok(Admission::Busy { rest }) => drop(reply.send(Ok(Collection::Busy { rest }))),
+            Ok(Admission::Spent) => drop(reply.send(Ok(Collection::Spent))),
+            Ok(Admission::Gone) => drop(reply.send(Ok(Collection::Gone))),
+            Err(error) => drop(reply.send(Err(error.into()))),
         }
     });
     answer.await.unwrap_or(Err(CollectionError::Stopped))
 }
 
-/// Opens the bytes of `id`; a file that ought to be there and is not comes to its end.
-pub(crate) async fn open(shared: &Arc<Shared>, id: &FileId) -> Result<Option<File>, CollectionError> {
-    let (blobs, name) = (shared.blobs.clone(), id.clone());
-    match spawn_blocking(move || blobs.open(&name)).await {
-        Ok(Ok(file)) => Ok(Some(file)),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-            // Between the look at the row and here it may have been delivered and unlinked: then this changes nothing.
-            if shared.catalog.end(id, Ending::Lost, shared.clock.now()).await? {
-                tracing::error!(file = id.tag(), "a file is missing on disk; nobody will get it");
-                shared.metrics.ending(Ending::Lost);
-                shared.work.notify_one();
+/// The bytes for the owner: nothing hangs on them. `None` when some are not there.
+pub(crate) async fn open_for_owner(
+    shared: &Shared,
+    record: &DropRecord,
+    body: Outline,
+) -> Result<Option<Parcel>, CollectionError> {
+    let blobs = open(shared, record, &body).await?;
+    Ok(blobs.map(|blobs| {
+        parcel(body, |number, range| {
+            blobs.get(&number).map(|blob| blob.part(range, None))
+        })
+    }))
+}
+
+type Opened = HashMap<u32, Arc<dyn Stored>>;
+
+/// Opens what the body needs; a file that ought to be there and is not comes to its end.
+async fn open(
+    shared: &Shared,
+    record: &DropRecord,
+    body: &Outline,
+) -> Result<Option<Opened>, CollectionError> {
+    let mut opened = Opened::new();
+    for Placed { number, .. } in body.files() {
+        let Some(file) = record.file(number) else {
+            return Ok(None);
+        };
+        match shared
+            .blobs
+            .open(&file.blob)
+            .await
+            .map_err(CollectionError::Disk)?
+        {
+            Some(blob) => {
+                opened.insert(number, blob);
             }
-            Ok(None)
+            None => {
+                lost(shared, &record.id, number).await?;
+                return Ok(None);
+            }
         }
-        Ok(Err(error)) => Err(CollectionError::Disk(error)),
-        Err(_) => Err(CollectionError::Stopped),
     }
+    Ok(Some(opened))
 }
 
-enum Begun {
-    Leased { file: File, leash: Leash },
-    Answer(Collection),
+/// Between the look at the row and the look for the blob it may have been delivered and unlinked: then this changes
+/// nothing.
+async fn lost(shared: &Shared, id: &DropId, number: u32) -> Result<(), CatalogError> {
+    let ended = shared.catalog.end(id, Which::One(number), Ending::Lost).await?;
+    for number in ended {
+        tracing::error!(
+            drop = id.tag(),
+            number,
+            "a file is missing on disk; nobody will get it"
+        );
+        shared.metrics.ending(Ending::Lost);
+        shared.work.notify_one();
+    }
+    Ok(())
 }
 
-async fn begin(shared: &Arc<Shared>, id: &FileId, recipient: Recipient) -> Result<Begun, CollectionError> {
-    let Some(file) = open(shared, id).await? else {
-        return Ok(Begun::Answer(Collection::Gone));
+async fn admit(
+    shared: &Shared,
+    id: DropId,
+    wanted: &Wanted,
+    leash: Leash,
+) -> Result<Admission, CatalogError> {
+    let beside = wanted.beside.iter().map(|&number| (number, 0..0));
+    let mut wants: Vec<_> = wanted
+        .body
+        .files()
+        .map(|placed| (placed.number, placed.range))
+        .chain(beside)
+        .collect();
+    wants.sort_by_key(|(number, _)| *number);
+    let claim = Claim {
+        id,
+        wants,
+        asker: wanted.asker,
+        unknown: wanted.unknown,
+        leash,
     };
-    let now = shared.clock.now();
-    let leash = Leash::default();
-    Ok(
-        match shared.catalog.admit(id, recipient, leash.clone(), now).await? {
-            Admission::Lease { .. } => Begun::Leased { file, leash },
-            Admission::Again => Begun::Answer(Collection::Granted { file, held: None }),
-            Admission::Busy { until } => Begun::Answer(Collection::Busy {
-                rest: until.after(now),
+    shared.catalog.admit(claim).await
+}
+
+/// A body of what `part` gives for the files.
+fn parcel(body: Outline, mut part: impl FnMut(u32, std::ops::Range<u64>) -> Option<Part>) -> Parcel {
+    Parcel::new(
+        body.into_segments()
+            .into_iter()
+            .filter_map(|segment| match segment {
+                Segment::Bytes(bytes) => Some(Part::Bytes(bytes)),
+                Segment::File { number, range } => part(number, range),
             }),
-            Admission::Gone => Begun::Answer(Collection::Gone),
-        },
     )
 }
 
-/// Waits for the receipt, and writes down what it says.
-async fn see_through(
-    shared: &Arc<Shared>,
-    id: &FileId,
-    recipient: Recipient,
+/// One request that was granted bytes.
+struct Request {
+    grant: Grant,
     leash: Leash,
-    receipt: Receipt,
-) {
-    let _under_way = shared.metrics.collecting();
-    let delivered = receipt.await == Arrival::Whole;
-    // A recipient who breaks off while we stop is not told from one whom we break off: both get the attempt back.
-    let blame = match shared.is_stopping.load(Ordering::Acquire) || leash.has_failed() {
-        true => Blame::Server,
-        false => Blame::Recipient,
-    };
-    shared.metrics.collection(match (delivered, blame) {
-        (true, _) => "delivered",
-        (false, Blame::Recipient) => "undelivered",
-        (false, Blame::Server) => "interrupted",
-    });
-    let mut pause = Duration::from_millis(100);
-    loop {
-        let written = match delivered {
-            true => write_delivered(shared, id, recipient).await,
-            false => write_undelivered(shared, id, blame).await,
+    placed: Vec<Placed>,
+    is_archive: bool,
+    /// Of an archive.
+    is_part: bool,
+}
+
+impl Request {
+    fn parcel(&self, shared: &Arc<Shared>, body: Outline, blobs: &Opened) -> Parcel {
+        parcel(body, |number, range| {
+            let granted = self.grant.files.iter().find(|file| file.number == number)?;
+            let watch = Watch::new(Arc::clone(shared), &self.grant, granted, self.leash.clone());
+            Some(blobs.get(&number)?.part(range, Some(Arc::new(watch))))
+        })
+    }
+
+    /// Waits for the receipt, and writes down what it says.
+    async fn see_through(self, shared: &Shared, receipt: Receipt) {
+        let _under_way = shared.metrics.collecting();
+        let arrival = receipt.await;
+        if arrival == Arrival::Whole {
+            failpoint::reached("acknowledged");
+        }
+        // A recipient who breaks off while we stop is not told from one whom we break off: both get the attempt back. So
+        // do those whose other files were in one body with one that is over.
+        let is_ours =
+            shared.is_stopping.load(Ordering::Acquire) || self.leash.has_failed() || self.leash.is_cut();
+        let blame = if is_ours { Blame::Server } else { Blame::Recipient };
+        let settlements = self.settlements(arrival, blame);
+        let mut pause = Duration::from_millis(100);
+        let settled = loop {
+            match shared.catalog.settle(&self.grant, settlements.clone()).await {
+                Ok(settled) => break settled,
+                // The next start knows what may be; told rather than lost.
+                Err(error @ (CatalogError::Closed | CatalogError::Died)) => {
+                    let drop = self.grant.id.tag();
+                    tracing::warn!(drop, ?arrival, %error, "a collection's end could not be written down");
+                    break Vec::new();
+                }
+                Err(error) => {
+                    let drop = self.grant.id.tag();
+                    tracing::error!(drop, ?arrival, %error, "a collection's end could not be written down; trying again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
         };
-        match written {
-            Ok(()) => break,
-            // The next start makes the file ready again: told rather than lost.
-            Err(error @ (CatalogError::Closed | CatalogError::Died)) => {
-                let file = id.tag();
-                tracing::warn!(file, delivered, %error, "a collection's end could not be written down");
-                break;
-            }
-            Err(error) => {
-                let file = id.tag();
-                tracing::error!(file, delivered, %error, "a collection's end could not be written down; trying again");
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+        if !settlements.is_empty() {
+            self.tell(shared, &settled, arrival, blame);
         }
+        shared.work.notify_one();
     }
-    shared.work.notify_one();
-}
 
-async fn write_delivered(
-    shared: &Arc<Shared>,
-    id: &FileId,
-    recipient: Recipient,
-) -> Result<(), CatalogError> {
-    let (file, behind_proxy, now) = (id.tag(), recipient.behind_proxy, shared.clock.now());
-    match shared.catalog.delivered(id, recipient, now).await? {
-        Delivery::News => {
-            tracing::info!(file, behind_proxy, "a file was delivered");
-            shared.metrics.ending(Ending::Delivered);
-        }
-        // Its end has been counted.
-        Delivery::After(ending) => {
-            let ending = ending.word();
-            tracing::warn!(
-                file,
-                behind_proxy,
-                ending,
-                "a file that was over was delivered all the same"
-            );
-        }
-        Delivery::Forgotten => {}
+    /// How the request ended for each of its files.
+    fn settlements(&self, arrival: Arrival, blame: Blame) -> Vec<(u32, Settlement)> {
+        let count = match arrival {
+            Arrival::Whole => Some(u64::MAX),
+            Arrival::Part(0) => None,
+            Arrival::Part(count) => Some(count),
+        };
+        let granted = self.grant.files.iter().filter(|file| !file.is_again);
+        granted
+            .map(|file| {
+                let placed = self.placed.iter().find(|placed| placed.number == file.number);
+                let settlement = Settlement {
+                    asked: file.range.end - file.range.start,
+                    arrived: placed.zip(count).and_then(|(placed, count)| placed.within(count)),
+                    blame,
+                    // For the catalog to say.
+                    others: false,
+                    is_part: self.is_part || (self.is_archive && arrival != Arrival::Whole),
+                };
+                (file.number, settlement)
+            })
+            .collect()
     }
-    Ok(())
-}
 
-async fn write_undelivered(shared: &Arc<Shared>, id: &FileId, blame: Blame) -> Result<(), CatalogError> {
-    let now = shared.clock.now();
-    if let Relapse::End(ending) = shared.catalog.undelivered(id, blame, now).await? {
-        tracing::info!(file = id.tag(), ending = ending.word(), "a file is over");
-        shared.metrics.ending(ending);
+    fn tell(&self, shared: &Shared, settled: &[(u32, Settled)], arrival: Arrival, blame: Blame) {
+        let drop = self.grant.id.tag();
+        let mut is_delivered = false;
+        for &(number, settled) in settled {
+            match settled {
+                Settled::Delivered => {
+                    failpoint::reached("delivered");
+                    is_delivered = true;
+                    tracing::info!(drop, number, "a file was delivered");
+                    shared.metrics.ending(Ending::Delivered);
+                }
+                // Its end has been counted.
+                Settled::DeliveredAfter(ending) => {
+                    is_delivered = true;
+                    let ending = ending.word();
+                    tracing::warn!(
+                        drop,
+                        number,
+                        ending,
+                        "a file that was over was delivered all the same"
+                    );
+                }
+                Settled::Held | Settled::Nothing => {}
+            }
+        }
+        shared.metrics.collection(match (is_delivered, arrival, blame) {
+            (true, ..) => "delivered",
+            (false, Arrival::Whole, _) => "partial",
+            (false, Arrival::Part(_), Blame::Recipient) => "undelivered",
+            (false, Arrival::Part(_), Blame::Server) => "interrupted",
+        });
     }
-    Ok(())
 }
 
 impl From<CatalogError> for CollectionError {

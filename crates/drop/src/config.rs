@@ -163,6 +163,20 @@ pub enum OwnerRule {
 }
 
 impl OwnerRule {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Either => "either",
+            Self::Token => "token",
+            Self::Address => "address",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Either, Self::Token, Self::Address]
+            .into_iter()
+            .find(|rule| rule.word() == word)
+    }
+
     pub(crate) fn uses_token(self) -> bool {
         self != Self::Address
     }

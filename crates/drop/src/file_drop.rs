@@ -32,7 +32,7 @@ pub struct FileDrop {
 impl FileDrop {
     /// Takes the directory `data` into use, creating it if it is missing, and puts right what a crash has left behind.
     ///
-    /// Blocks. `config.data` is not looked at: where the files are is the caller's choice.
+    /// Blocks, and may be called from inside a runtime all the same. `config.data` is not looked at: where the files are is the caller's choice.
     ///
     /// # Errors
     ///
@@ -49,13 +49,18 @@ impl FileDrop {
     /// Those of [`open`](Self::open).
     pub fn open_with_clock(config: &DropConfig, data: &Path, clock: Clock) -> Result<Self, OpenError> {
         config.check()?;
-        let terms = Terms {
-            lease: config.lease,
-            grace: config.grace,
-            attempts: config.attempts,
-            receipts: config.receipts,
-        };
-        let Opened { catalog, blobs } = open::open(data, terms, &clock)?;
+        let terms = Terms::of(config);
+        let Opened { catalog, blobs, .. } = open::open(data, terms, config.owner, &clock)?;
+        Ok(Self::over(config, terms, Box::new(catalog), Arc::new(blobs)))
+    }
+
+    /// The drop over any catalog and any blob store, recovered.
+    pub(crate) fn over(
+        config: &DropConfig,
+        terms: Terms,
+        catalog: Box<dyn Catalog>,
+        blobs: Arc<dyn Blobs>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             terms,
             limits: Limits {
@@ -67,14 +72,13 @@ impl FileDrop {
                 rule: config.owner,
                 ipv6_prefix: config.ipv6_prefix,
             },
-            clock,
             catalog,
             blobs,
             metrics: Metrics::default(),
             work: Notify::new(),
             is_stopping: AtomicBool::new(false),
         });
-        Ok(Self { shared })
+        Self { shared }
     }
 
     /// The service. Its requests must carry a [`Resolution`](truehop_tower::truehop::Resolution) in their extensions.
@@ -123,7 +127,7 @@ impl FileDrop {
 
 #[cfg(test)]
 impl FileDrop {
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }
@@ -136,15 +140,14 @@ impl Drop for FileDrop {
     }
 }
 
-/// What the requests, the sweeper and the tasks of one drop share.
+/// What the requests, the sweeper and the tasks of one drop share. There is no clock among it: times come from the catalog.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) terms: Terms,
     pub(crate) limits: Limits,
     pub(crate) recognition: Recognition,
-    pub(crate) clock: Clock,
-    pub(crate) catalog: Catalog,
-    pub(crate) blobs: Blobs,
+    pub(crate) catalog: Box<dyn Catalog>,
+    pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) metrics: Metrics,
     /// Tells the sweeper that something may be due earlier than it thought.
     pub(crate) work: Notify,

@@ -1,89 +1,95 @@
-//! Receiving a file.
+//! Receiving a drop: one file, or several.
 //!
-//! 1. The row is inserted (`receiving`).
-//! 2. The bytes go to `incoming/`, hashed, the size limit enforced while they come.
-//! 3. fsync, rename, fsync of the directories.
-//! 4. The row becomes `ready`; only then the uploader hears of it.
+//! 1. A file's row is inserted (`receiving`), and with the first one its drop's.
+//! 2. The bytes go to the blob store, hashed, the size limit enforced while they come. What is at hand as a whole is
+//!    stored in one step.
+//! 3. The blob is durable, and only then visible. The next file begins at 1.
+//! 4. All rows become `ready` in one commit; only then the uploader hears of it.
 //!
-//! Invariant: every way that does not end in step 4 removes bytes and row. The work is done by a task of its own, which
+//! Invariant: every way that does not end in step 4 removes bytes and rows. The work is done by a task of its own, which
 //! the handler feeds through a channel: a handler that is dropped in the middle (the client went away) closes the
 //! channel, it does not stop the task.
 
 use std::fmt;
-use std::fs::File;
 use std::future::Future;
-use std::io::{self, Write};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
 use truehop_tower::truehop::Resolution;
 
-use crate::blobs;
-use crate::catalog::{Arrival, CatalogError};
+use crate::blobs::{self, Digests};
+use crate::catalog::{CatalogError, Complete, NewDrop, NewFile};
 use crate::clock::Timestamp;
+use crate::config::OwnerRule;
+use crate::failpoint;
 use crate::file_drop::Shared;
-use crate::id::{FileId, random};
-use crate::owner::{Salt, Token};
+use crate::id::{BlobId, DropId, random};
+use crate::secret::Secret;
 
 /// Pieces that may wait for the disk.
-const QUEUE: usize = 16;
-/// Pieces are gathered to about so many bytes for one trip to a blocking thread.
-const BATCH: usize = 512 * 1024;
+const QUEUE: usize = 4;
+/// Pieces are gathered to about so many bytes for one call of the blob store.
+const BATCH: usize = 1024 * 1024;
 
-/// A file that is being received. Dropping it means that the rest will not come.
-pub(crate) struct Intake {
-    token: Token,
+/// A drop that is being received. Dropping it means that the rest will not come.
+pub(crate) struct Upload {
+    token: Secret,
     pieces: mpsc::Sender<Piece>,
     /// `None` once it has been told.
-    outcome: Option<oneshot::Receiver<Result<Stored, IntakeError>>>,
+    outcome: Option<oneshot::Receiver<Result<Received, IntakeError>>>,
 }
 
 enum Piece {
+    /// A file with this cleaned name begins, and the one before it is complete.
+    File(String),
     Bytes(Bytes),
-    /// That was all; the file waits so long for its recipient.
-    End(Duration),
+    End(Wishes),
 }
 
-/// A file that is ready.
+/// What the uploader wants to become of a drop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wishes {
+    /// How long it waits for its recipient.
+    pub(crate) wait: Duration,
+    /// How the owner is to be recognised.
+    pub(crate) rule: OwnerRule,
+}
+
+/// A drop that is ready.
 #[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) id: FileId,
+pub(crate) struct Received {
+    pub(crate) id: DropId,
     pub(crate) expires_at: Timestamp,
+    pub(crate) wishes: Wishes,
 }
 
-impl Intake {
-    /// Begins a file with a cleaned name.
-    pub(crate) fn begin(
-        shared: &Arc<Shared>,
-        name: String,
-        uploader: &Resolution,
-    ) -> Result<Self, IntakeError> {
-        let id = FileId::random()?;
-        let token = Token::random()?;
-        let salt: Salt = random()?;
-        let arrival = Arrival {
-            id,
-            name,
+impl Upload {
+    /// Begins a drop without a file.
+    pub(crate) fn begin(shared: &Arc<Shared>, uploader: &Resolution) -> Result<Self, IntakeError> {
+        let token = Secret::random()?;
+        let drop = NewDrop {
+            id: DropId::random()?,
             token_hash: token.hash(),
-            salt,
-            uploader: shared.recognition.keep(&salt, uploader),
+            rule: shared.recognition.rule,
+            salt: random()?,
+            // Whether it is kept is told at the end.
+            uploader: None,
         };
         let (pieces, inbox) = mpsc::channel(QUEUE);
         let (reply, outcome) = oneshot::channel();
-        let shared = Arc::clone(shared);
+        let (shared, uploader) = (Arc::clone(shared), *uploader);
         tokio::spawn(async move {
             let _under_way = shared.metrics.receiving();
-            let received = receive(&shared, arrival, inbox).await;
+            let received = receive(&shared, drop, &uploader, Inbox::new(inbox)).await;
             shared
                 .metrics
                 .upload(received.as_ref().map_or_else(IntakeError::word, |_| "ready"));
-            // Nobody waits any more: the file expires in its time.
+            // Nobody waits any more: the files expire in their time.
             let _ = reply.send(received);
         });
         Ok(Self {
@@ -93,7 +99,17 @@ impl Intake {
         })
     }
 
-    /// Waits for `next`, but not when the file fails meanwhile: a client that sends no more must still be told.
+    /// Begins the next file, with a cleaned name. What is written from now on belongs to it.
+    pub(crate) async fn file(&mut self, name: String) -> Result<(), IntakeError> {
+        self.send(Piece::File(name)).await
+    }
+
+    /// Adds bytes. Waits while the disk is slower than the client.
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), IntakeError> {
+        self.send(Piece::Bytes(bytes)).await
+    }
+
+    /// Waits for `next`, but not when the drop fails meanwhile: a client that sends no more must still be told.
     pub(crate) async fn unless_failed<T>(&mut self, next: impl Future<Output = T>) -> Result<T, IntakeError> {
         let Some(outcome) = &mut self.outcome else {
             return Err(IntakeError::Aborted);
@@ -107,24 +123,15 @@ impl Intake {
         }
     }
 
-    /// Adds bytes. Waits while the disk is slower than the client.
-    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), IntakeError> {
-        match self.pieces.send(Piece::Bytes(bytes)).await {
-            Ok(()) => Ok(()),
-            // The task has ended before the end: it says why.
-            Err(_) => Err(self.outcome().await.err().unwrap_or(IntakeError::Aborted)),
-        }
-    }
-
-    /// That was all. The file is durable when this returns.
-    pub(crate) async fn finish(mut self, expires: Duration) -> Result<(Stored, Token), IntakeError> {
+    /// That was all. The files are durable when this returns.
+    pub(crate) async fn finish(mut self, wishes: Wishes) -> Result<(Received, Secret), IntakeError> {
         // When the task has ended already it says why.
-        let _ = self.pieces.send(Piece::End(expires)).await;
-        let stored = self.outcome().await?;
-        Ok((stored, self.token))
+        let _ = self.pieces.send(Piece::End(wishes)).await;
+        let received = self.outcome().await?;
+        Ok((received, self.token))
     }
 
-    /// The rest will not come. Bytes and row are gone when this returns.
+    /// The rest will not come. Bytes and rows are gone when this returns.
     pub(crate) async fn abandon(self) {
         let Self { pieces, outcome, .. } = self;
         drop(pieces);
@@ -134,7 +141,15 @@ impl Intake {
         }
     }
 
-    async fn outcome(&mut self) -> Result<Stored, IntakeError> {
+    async fn send(&mut self, piece: Piece) -> Result<(), IntakeError> {
+        match self.pieces.send(piece).await {
+            Ok(()) => Ok(()),
+            // The task has ended before the end: it says why.
+            Err(_) => Err(self.outcome().await.err().unwrap_or(IntakeError::Aborted)),
+        }
+    }
+
+    async fn outcome(&mut self) -> Result<Received, IntakeError> {
         match self.outcome.take() {
             Some(outcome) => outcome.await.unwrap_or(Err(IntakeError::Aborted)),
             None => Err(IntakeError::Aborted),
@@ -144,131 +159,192 @@ impl Intake {
 
 async fn receive(
     shared: &Arc<Shared>,
-    arrival: Arrival,
-    inbox: mpsc::Receiver<Piece>,
-) -> Result<Stored, IntakeError> {
-    let id = arrival.id.clone();
-    shared.catalog.announce(arrival, shared.clock.now()).await?;
-    let stored = store(shared, &id, inbox).await;
-    if stored.is_err() {
-        discard(shared, &id).await;
+    drop: NewDrop,
+    uploader: &Resolution,
+    inbox: Inbox,
+) -> Result<Received, IntakeError> {
+    let mut intake = Intake {
+        shared,
+        drop,
+        inbox,
+        blobs: Vec::new(),
+        complete: Vec::new(),
+        room: shared.limits.max_size,
+    };
+    let received = intake.run(uploader).await;
+    if received.is_err() {
+        intake.discard().await;
     }
-    stored
+    received
 }
 
-async fn store(
-    shared: &Arc<Shared>,
-    id: &FileId,
-    mut inbox: mpsc::Receiver<Piece>,
-) -> Result<Stored, IntakeError> {
-    let (blobs, name) = (shared.blobs.clone(), id.clone());
-    let file = blocking(move || blobs.create(&name)).await?;
-    let mut sink = Sink {
-        file,
-        hash: Sha256::new(),
-        size: 0,
-    };
-    let expires = loop {
-        let (batch, end) = gather(&mut inbox).await?;
-        let more = batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-        if sink.size.saturating_add(more) > shared.limits.max_size {
-            return Err(IntakeError::TooLarge);
-        }
-        sink = blocking(move || sink.write(&batch)).await?;
-        if let Some(expires) = end {
-            break expires;
-        }
-    };
-    let (blobs, name) = (shared.blobs.clone(), id.clone());
-    let Sink { file, hash, size } = sink;
-    blocking(move || blobs.publish(&name, &file)).await?;
-    let expires_at = shared.clock.now().plus(expires);
-    shared
-        .catalog
-        .ready(id, size, hash.finalize().into(), expires_at)
-        .await?;
-    shared.metrics.uploaded_bytes(size);
-    // It may expire sooner than anything that the sweeper waits for.
-    shared.work.notify_one();
-    Ok(Stored {
-        id: id.clone(),
-        expires_at,
-    })
+/// The work on one drop.
+struct Intake<'a> {
+    shared: &'a Shared,
+    drop: NewDrop,
+    inbox: Inbox,
+    /// Those of the files whose rows there are.
+    blobs: Vec<BlobId>,
+    complete: Vec<Complete>,
+    /// How many more bytes are taken.
+    room: u64,
 }
 
-/// What has come by now, at least one piece.
-async fn gather(inbox: &mut mpsc::Receiver<Piece>) -> Result<(Vec<Bytes>, Option<Duration>), IntakeError> {
-    let mut batch = Vec::new();
-    let mut size = 0;
-    let mut next = inbox.recv().await;
-    loop {
-        match next {
-            Some(Piece::Bytes(bytes)) => {
-                size += bytes.len();
-                batch.push(bytes);
+impl Intake<'_> {
+    async fn run(&mut self, uploader: &Resolution) -> Result<Received, IntakeError> {
+        let wishes = loop {
+            match self.inbox.next().await? {
+                Piece::File(name) => self.file(name).await?,
+                Piece::End(wishes) => break wishes,
+                // Bytes of no file; the handlers begin one first.
+                Piece::Bytes(_) => return Err(IntakeError::Aborted),
             }
-            Some(Piece::End(expires)) => return Ok((batch, Some(expires))),
-            None => return Err(IntakeError::Aborted),
+        };
+        let shared = self.shared;
+        let uploader = shared.recognition.keep(wishes.rule, &self.drop.salt, uploader);
+        let files = std::mem::take(&mut self.complete);
+        let size = files.iter().map(|file| file.size).sum();
+        let id = &self.drop.id;
+        let ready = shared
+            .catalog
+            .ready(id, files, wishes.wait, wishes.rule, uploader);
+        let expires_at = ready.await?;
+        failpoint::reached("ready");
+        shared.metrics.uploaded_bytes(size);
+        // It may expire sooner than anything that the sweeper waits for.
+        shared.work.notify_one();
+        Ok(Received {
+            id: id.clone(),
+            expires_at,
+            wishes,
+        })
+    }
+
+    async fn file(&mut self, name: String) -> Result<(), IntakeError> {
+        let blob = BlobId::random()?;
+        // There are at most as many as a form may have.
+        let number = self.blobs.len() as u32 + 1;
+        let file = NewFile {
+            number,
+            name,
+            blob: blob.clone(),
+        };
+        self.shared.catalog.announce(self.drop.clone(), file).await?;
+        failpoint::reached("announced");
+        self.blobs.push(blob.clone());
+        let Digests { size, sha256, crc32 } = self.store(&blob).await?;
+        failpoint::reached("published");
+        self.complete.push(Complete {
+            number,
+            size,
+            sha256,
+            crc32,
+        });
+        Ok(())
+    }
+
+    async fn store(&mut self, blob: &BlobId) -> Result<Digests, IntakeError> {
+        let (batch, mut is_all) = self.gather().await?;
+        if is_all {
+            return Ok(self.shared.blobs.store(blob, batch).await?);
         }
-        if size >= BATCH {
-            return Ok((batch, None));
+        let mut incoming = self.shared.blobs.create(blob).await?;
+        incoming.write(batch).await?;
+        while !is_all {
+            let batch;
+            (batch, is_all) = self.gather().await?;
+            if !batch.is_empty() {
+                incoming.write(batch).await?;
+            }
         }
-        match inbox.try_recv() {
-            Ok(piece) => next = Some(piece),
-            // Whether more will come is for the next call to find out.
-            Err(_) => return Ok((batch, None)),
+        Ok(incoming.finish().await?)
+    }
+
+    async fn gather(&mut self) -> Result<(Vec<Bytes>, bool), IntakeError> {
+        let (batch, is_all) = self.inbox.gather().await?;
+        let size = batch.iter().map(|bytes| bytes.len() as u64).sum();
+        self.room = self.room.checked_sub(size).ok_or(IntakeError::TooLarge {
+            several: self.blobs.len() > 1,
+        })?;
+        Ok((batch, is_all))
+    }
+
+    /// The rows go last: as long as they stand, the next start finds the bytes.
+    async fn discard(&self) {
+        if self.blobs.is_empty() {
+            return;
+        }
+        let removed = async {
+            for blob in &self.blobs {
+                self.shared.blobs.discard(blob).await?;
+            }
+            self.shared.catalog.abandon(&self.drop.id).await?;
+            Ok::<_, IntakeError>(())
+        };
+        if let Err(error) = removed.await {
+            let drop = self.drop.id.tag();
+            tracing::error!(drop, %error, "an upload that failed could not be cleared away; the next start will");
         }
     }
 }
 
-/// The row goes last: as long as it stands, the next start finds the bytes.
-async fn discard(shared: &Arc<Shared>, id: &FileId) {
-    let (blobs, name) = (shared.blobs.clone(), id.clone());
-    let removed = blocking(move || blobs.discard(&name)).await;
-    let abandoned = match removed {
-        Ok(()) => shared.catalog.abandon(id).await.map_err(IntakeError::from),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = abandoned {
-        let file = id.tag();
-        tracing::error!(file, %error, "an upload that failed could not be cleared away; the next start will");
+/// What the handler feeds.
+struct Inbox {
+    pieces: mpsc::Receiver<Piece>,
+    /// What has ended a file.
+    ahead: Option<Piece>,
+}
+
+impl Inbox {
+    fn new(pieces: mpsc::Receiver<Piece>) -> Self {
+        Self { pieces, ahead: None }
     }
-}
 
-struct Sink {
-    file: File,
-    hash: Sha256,
-    size: u64,
-}
-
-impl Sink {
-    fn write(mut self, batch: &[Bytes]) -> io::Result<Self> {
-        for bytes in batch {
-            self.file.write_all(bytes)?;
-            self.hash.update(bytes);
-            self.size += bytes.len() as u64;
+    async fn next(&mut self) -> Result<Piece, IntakeError> {
+        match self.ahead.take() {
+            Some(piece) => Ok(piece),
+            None => self.pieces.recv().await.ok_or(IntakeError::Aborted),
         }
-        Ok(self)
+    }
+
+    /// Bytes of the file that have come by now, at least one piece; and whether they are its last.
+    async fn gather(&mut self) -> Result<(Vec<Bytes>, bool), IntakeError> {
+        let mut batch = Vec::new();
+        let mut size = 0;
+        let mut next = self.next().await?;
+        loop {
+            match next {
+                Piece::Bytes(bytes) => {
+                    size += bytes.len();
+                    batch.push(bytes);
+                }
+                end => {
+                    self.ahead = Some(end);
+                    return Ok((batch, true));
+                }
+            }
+            if size >= BATCH {
+                return Ok((batch, false));
+            }
+            match self.pieces.try_recv() {
+                Ok(piece) => next = piece,
+                // Whether more will come is for the next call to find out.
+                Err(_) => return Ok((batch, false)),
+            }
+        }
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, IntakeError> {
-    match spawn_blocking(work).await {
-        Ok(result) => result.map_err(IntakeError::from),
-        // The runtime is going down.
-        Err(_) => Err(IntakeError::Aborted),
-    }
-}
-
-/// Why a file was not received.
+/// Why a drop was not received.
 #[derive(Debug)]
 pub(crate) enum IntakeError {
     /// The client stopped before the end.
     Aborted,
     /// More bytes than `max_size`.
-    TooLarge,
+    TooLarge {
+        /// In more than one file.
+        several: bool,
+    },
     /// No room on the disk.
     Full,
     Disk(io::Error),
@@ -281,7 +357,7 @@ impl IntakeError {
     fn word(&self) -> &'static str {
         match self {
             Self::Aborted => "aborted",
-            Self::TooLarge => "too-large",
+            Self::TooLarge { .. } => "too-large",
             Self::Full => "disk-full",
             Self::Disk(_) | Self::Catalog(_) | Self::Random(_) => "failed",
         }
@@ -316,7 +392,7 @@ impl fmt::Display for IntakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Aborted => f.write_str("the upload stopped before its end"),
-            Self::TooLarge => f.write_str("the file is larger than max_size"),
+            Self::TooLarge { .. } => f.write_str("the drop is larger than max_size"),
             Self::Full => f.write_str("the disk is full"),
             Self::Disk(error) => error.fmt(f),
             Self::Catalog(error) => error.fmt(f),

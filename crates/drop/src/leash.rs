@@ -1,11 +1,11 @@
 //! What the bytes on their way to a recipient share with the rest of the drop.
 //!
-//! Invariant: both words are said once and never taken back.
+//! Invariant: what is said here is never taken back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Held by the body that is being sent, by the task that sees the collection through, and by the catalog.
+/// Held by the body that is being sent, by the task that sees the request through, and by the catalog.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leash(Arc<Words>);
 
@@ -13,6 +13,7 @@ pub(crate) struct Leash(Arc<Words>);
 struct Words {
     cut: AtomicBool,
     failed: AtomicBool,
+    bytes: AtomicU64,
 }
 
 impl Leash {
@@ -32,5 +33,15 @@ impl Leash {
 
     pub(crate) fn has_failed(&self) -> bool {
         self.0.failed.load(Ordering::Acquire)
+    }
+
+    /// So many more bytes of files have left.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes of files have left, for those who watch.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
     }
 }

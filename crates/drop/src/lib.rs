@@ -9,14 +9,14 @@
 //! catalog's rows are written before the bytes appear and before they disappear, so that a crash leaves nothing that the
 //! next start cannot put right.
 //!
-//! The limit of that: a crash after a recipient's last byte has arrived and before *delivered* is committed leaves the
-//! file collectable, because nothing on this side knows that it arrived. It is then delivered a second time, or expires.
-//! Its owner's page says that a download was interrupted.
+//! The limit of that: a crash may meet a recipient to whom the last bytes were just released, and then nobody knows whether
+//! they arrived. Such a file is *uncertain*: only the same recipient may have it, until its owner says otherwise.
 //!
 //! # Words
 //!
-//! The *owner* uploaded the file, a *recipient* is anybody else. A *collection* is a recipient's download; it holds a
-//! *lease* and ends in *delivery* or not at all. A *receipt* is what stays known afterwards.
+//! A *drop* is what was uploaded: one or several files under one link. The *owner* uploaded it, a *recipient* is anybody
+//! else. A *collection* is a recipient's download; it holds a *lease* and ends in *delivery* or not at all. A *receipt* is
+//! what stays known afterwards.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,8 @@ mod catalog;
 mod clock;
 mod collection;
 mod config;
+mod coverage;
+mod failpoint;
 mod file_drop;
 mod id;
 mod intake;
@@ -35,8 +37,11 @@ mod name;
 mod open;
 mod owner;
 mod reserve;
+mod secret;
 mod sweep;
+pub mod upkeep;
 mod web;
+mod zip;
 
 pub use clock::Clock;
 pub use config::{BadConfig, DropConfig, OwnerRule};

@@ -1,17 +1,59 @@
 //! What may become of a file, and when. Pure: the clock is an argument, the catalog writes down what is decided here.
 //!
-//! `receiving → ready ⇄ collecting → delivered → deleted`; also `expired`, `withdrawn` and `failed`, which lead to
-//! `deleted` too.
+//! Each transition is a function of [`Life`] that gives the life after it. This is all of them:
 //!
-//! Invariant: once a file has come to an [`Ending`], nothing leads back to its bytes, except that within the grace the
-//! same recipient may have them once more.
+//! | from | transition | to |
+//! |---|---|---|
+//! | receiving | received | ready |
+//! | ready | admitted | collecting |
+//! | ready | extended | ready |
+//! | ready | ended | expired |
+//! | ready | ended | failed |
+//! | ready | ended | withdrawn |
+//! | collecting | admitted | collecting |
+//! | collecting | ended | expired |
+//! | collecting | ended | failed |
+//! | collecting | ended | withdrawn |
+//! | collecting | extended | collecting |
+//! | collecting | interrupted | collecting |
+//! | collecting | lapsed | failed |
+//! | collecting | lapsed | ready |
+//! | collecting | last_piece | collecting |
+//! | collecting | rearmed | ready |
+//! | collecting | renewed | collecting |
+//! | collecting | settled | collecting |
+//! | collecting | settled | delivered |
+//! | delivered | admitted | delivered |
+//! | delivered | cleared | delivered |
+//! | delivered | prolonged | delivered |
+//! | delivered | rearmed | ready |
+//! | delivered | unlinked | deleted |
+//! | deleted | settled | deleted |
+//! | expired | settled | delivered |
+//! | expired | unlinked | deleted |
+//! | failed | settled | delivered |
+//! | failed | unlinked | deleted |
+//! | withdrawn | settled | delivered |
+//! | withdrawn | unlinked | deleted |
+//!
+//! Invariant: once a file has come to an [`Ending`], nothing leads back to its bytes, except within the grace: the same
+//! recipient may have them once more, and the owner may have them given to another. A recipient may have *all* bytes only
+//! if `last_piece` was written down before; so after a crash it is known of which files that may be. What was granted is
+//! written down with the grant, and counts as had until it is settled; so that holds for who resumes after a crash, too.
 
+use std::ops::Range;
 use std::time::Duration;
 
+use truehop_delivery::LAST_PIECE;
+
 use crate::clock::Timestamp;
+use crate::config::DropConfig;
+use crate::coverage::Coverage;
+use crate::owner::AddressDigest;
+use crate::secret::SecretHash;
 
 /// Where a file stands, as written in the catalog.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum State {
     Receiving,
     Ready,
@@ -24,23 +66,32 @@ pub(crate) enum State {
 }
 
 impl State {
-    const WORDS: [(Self, &'static str); 8] = [
-        (Self::Receiving, "receiving"),
-        (Self::Ready, "ready"),
-        (Self::Collecting, "collecting"),
-        (Self::Delivered, "delivered"),
-        (Self::Expired, "expired"),
-        (Self::Withdrawn, "withdrawn"),
-        (Self::Failed, "failed"),
-        (Self::Deleted, "deleted"),
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Receiving,
+        Self::Ready,
+        Self::Collecting,
+        Self::Delivered,
+        Self::Expired,
+        Self::Withdrawn,
+        Self::Failed,
+        Self::Deleted,
     ];
 
     pub(crate) fn word(self) -> &'static str {
-        word_of(&Self::WORDS, self)
+        match self {
+            Self::Receiving => "receiving",
+            Self::Ready => "ready",
+            Self::Collecting => "collecting",
+            Self::Delivered => "delivered",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+            Self::Failed => "failed",
+            Self::Deleted => "deleted",
+        }
     }
 
     pub(crate) fn parse(word: &str) -> Option<Self> {
-        named(&Self::WORDS, word)
+        Self::ALL.into_iter().find(|state| state.word() == word)
     }
 }
 
@@ -60,14 +111,6 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    const WORDS: [(Self, &'static str); 5] = [
-        (Self::Delivered, "delivered"),
-        (Self::Expired, "expired"),
-        (Self::Withdrawn, "withdrawn"),
-        (Self::Exhausted, "attempts"),
-        (Self::Lost, "lost"),
-    ];
-
     pub(crate) const ALL: [Self; 5] = [
         Self::Delivered,
         Self::Expired,
@@ -87,23 +130,18 @@ impl Ending {
     }
 
     pub(crate) fn word(self) -> &'static str {
-        word_of(&Self::WORDS, self)
+        match self {
+            Self::Delivered => "delivered",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+            Self::Exhausted => "attempts",
+            Self::Lost => "lost",
+        }
     }
 
     pub(crate) fn parse(word: &str) -> Option<Self> {
-        named(&Self::WORDS, word)
+        Self::ALL.into_iter().find(|ending| ending.word() == word)
     }
-}
-
-fn word_of<T: Copy + PartialEq>(words: &[(T, &'static str)], value: T) -> &'static str {
-    words
-        .iter()
-        .find(|(v, _)| *v == value)
-        .map_or("", |(_, word)| word)
-}
-
-fn named<T: Copy>(words: &[(T, &'static str)], word: &str) -> Option<T> {
-    words.iter().find(|(_, w)| *w == word).map(|(value, _)| *value)
 }
 
 /// The numbers of the config that decide here.
@@ -115,17 +153,59 @@ pub(crate) struct Terms {
     pub(crate) receipts: Duration,
 }
 
+impl Terms {
+    pub(crate) fn of(config: &DropConfig) -> Self {
+        Self {
+            lease: config.lease,
+            grace: config.grace,
+            attempts: config.attempts,
+            receipts: config.receipts,
+        }
+    }
+}
+
 /// What the catalog knows about the course of one file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Life {
     pub(crate) state: State,
+    pub(crate) size: u64,
     pub(crate) expires_at: Timestamp,
-    /// Until when the current collection was expected to last. A guess for those who wait: it ends when it ends.
-    pub(crate) lease_until: Timestamp,
     /// Collections so far that count against the limit, with the current one.
     pub(crate) attempts: u32,
-    /// Until when the same recipient may try once more; only while that second try is left.
+    /// Collections that the server broke off; they count for nothing.
+    pub(crate) interrupted: u32,
+    /// Who collects it; who did last, while nobody else has; to whom it was delivered, within the grace.
+    pub(crate) hold: Option<Hold>,
+    /// Until when the same recipient may have it again, although it was delivered.
     pub(crate) again_until: Option<Timestamp>,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) ended_at: Option<Timestamp>,
+}
+
+/// A collection's hold on a file: its lease, and what it has of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Hold {
+    pub(crate) collection: SecretHash,
+    /// The recipient's address, when it is known.
+    pub(crate) recipient: Option<AddressDigest>,
+    /// Whether a proxy stands between: its acknowledgement is not the recipient's.
+    pub(crate) behind_proxy: bool,
+    /// When the lease lapses if nothing is under way.
+    pub(crate) until: Timestamp,
+    /// What the recipient has acknowledged, and so surely has.
+    pub(crate) covered: Coverage,
+    /// What requests were granted that may still be under way, without last pieces that are held back: the recipient may
+    /// have it.
+    pub(crate) granted: Coverage,
+    /// What the recipient may have besides: it was granted to requests whose end nobody has seen, for the server has broken
+    /// off, or to collections before this one, and nobody can say who is who.
+    pub(crate) unsettled: Coverage,
+    /// How many bytes were sent, counting repeated ones each time, and those under way as sent.
+    pub(crate) asked: u64,
+    /// How many attempts this collection was charged.
+    pub(crate) charged: u32,
+    /// The last piece may have left: the recipient may have everything.
+    pub(crate) last_piece: bool,
 }
 
 /// Where a file stands at a moment, even when nobody has swept since.
@@ -137,6 +217,8 @@ pub(crate) enum Phase {
     Collecting {
         until: Timestamp,
     },
+    /// A crash met a recipient who may have everything. Nobody else gets it unless the owner says so.
+    Uncertain,
     /// Its time is up. Who began before that may go on until `until`.
     Closing {
         until: Timestamp,
@@ -146,35 +228,33 @@ pub(crate) enum Phase {
     Over,
 }
 
-/// The answer to a recipient who wants the bytes.
+/// Somebody other than the owner who asks for bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    /// The collection that they say they belong to.
+    pub(crate) shown: Option<SecretHash>,
+    /// The collection that begins if they get the lease and have shown none.
+    pub(crate) fresh: SecretHash,
+    /// Their address, when it is known.
+    pub(crate) address: Option<AddressDigest>,
+    pub(crate) behind_proxy: bool,
+    /// They ask for a part: so does a tool that resumes, or that fetches several parts at a time.
+    pub(crate) has_range: bool,
+}
+
+/// Why somebody does not get bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Admission {
-    /// Collection number `attempt` may begin and keeps others out, by guess until `until`.
-    Lease {
-        attempt: u32,
-        until: Timestamp,
-    },
-    /// The second try within the grace.
-    Again,
+pub(crate) enum Refused {
     /// Somebody else is collecting.
     Busy {
         until: Timestamp,
     },
+    /// This collection has had so many bytes that no attempt is left.
+    Spent,
     Gone,
 }
 
-/// What follows when a collection ends undelivered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Relapse {
-    /// The next recipient may try.
-    Ready,
-    /// That was the last attempt, or the time is up.
-    End(Ending),
-    /// The file was over already.
-    Over,
-}
-
-/// Whose doing it is that a collection ended undelivered.
+/// Whose doing it is that a request ended undelivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Blame {
     /// The recipient's, or the network's: the attempt counts.
@@ -183,191 +263,503 @@ pub(crate) enum Blame {
     Server,
 }
 
+/// How a request of a collection ended, for one file.
+#[derive(Clone, Debug)]
+pub(crate) struct Settlement {
+    /// How many bytes it was granted.
+    pub(crate) asked: u64,
+    /// Those that the recipient has acknowledged; `None` when that is not even the head of the answer.
+    pub(crate) arrived: Option<Range<u64>>,
+    pub(crate) blame: Blame,
+    /// Whether other requests of the collection are still under way. The catalog knows; what a caller writes is not read.
+    pub(crate) others: bool,
+    /// Whether the file is a part of an archive that is not complete: then its bytes stay for a lease, so that the
+    /// archive can be resumed.
+    pub(crate) is_part: bool,
+}
+
 impl Life {
-    pub(crate) fn phase(&self, terms: &Terms, now: Timestamp) -> Phase {
-        match self.state {
-            State::Receiving => Phase::Receiving,
-            State::Collecting if now < self.expires_at => {
-                let latest = now.plus(terms.lease);
-                Phase::Collecting {
-                    // It has lasted longer than was thought, or the clock was set back: then nobody knows.
-                    until: Some(self.lease_until)
-                        .filter(|&until| now < until && until < latest)
-                        .unwrap_or(latest),
+    /// A file whose first byte has not come.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self {
+            state: State::Receiving,
+            size: 0,
+            expires_at: now,
+            attempts: 0,
+            interrupted: 0,
+            hold: None,
+            again_until: None,
+            ending: None,
+            ended_at: None,
+        }
+    }
+
+    /// `is_alive`: whether a request of its collection is under way.
+    pub(crate) fn phase(&self, terms: &Terms, now: Timestamp, is_alive: bool) -> Phase {
+        let in_time = now < self.expires_at;
+        match (self.state, &self.hold) {
+            (State::Receiving, _) => Phase::Receiving,
+            (State::Ready, _) if in_time => Phase::Ready,
+            (State::Collecting, Some(hold)) if in_time => match (is_alive, hold.last_piece) {
+                (false, true) => Phase::Uncertain,
+                (false, false) if hold.until <= now && self.attempts >= terms.attempts => {
+                    Phase::Due(Ending::Exhausted)
+                }
+                (false, false) if hold.until <= now => Phase::Ready,
+                // It has lasted longer than was thought, or the clock was set back: then nobody knows.
+                _ => Phase::Collecting {
+                    until: Some(hold.until)
+                        .filter(|&until| now < until && until < now.plus(terms.lease))
+                        .unwrap_or(now.plus(terms.lease)),
+                },
+            },
+            (State::Collecting, Some(hold)) => {
+                // A lease past the expiry and no longer, so that a trickle cannot keep a file for ever.
+                let latest = self.expires_at.plus(terms.lease);
+                let until = if is_alive { latest } else { hold.until.min(latest) };
+                match now < until && (is_alive || !hold.last_piece) {
+                    true => Phase::Closing { until },
+                    false => Phase::Due(Ending::Expired),
                 }
             }
-            // A lease past the expiry and no longer, so that a trickle cannot keep a file for ever.
-            State::Collecting if now < self.expires_at.plus(terms.lease) => Phase::Closing {
-                until: self.expires_at.plus(terms.lease),
-            },
-            State::Ready if now < self.expires_at => Phase::Ready,
-            State::Ready | State::Collecting => Phase::Due(Ending::Expired),
-            State::Delivered | State::Expired | State::Withdrawn | State::Failed | State::Deleted => {
+            (State::Ready | State::Collecting, _) => Phase::Due(Ending::Expired),
+            (State::Delivered | State::Expired | State::Withdrawn | State::Failed | State::Deleted, _) => {
                 Phase::Over
             }
         }
     }
 
-    /// Whether a recipient gets in. `same_recipient`: the one to whom the file was delivered.
-    pub(crate) fn admit(&self, terms: &Terms, now: Timestamp, same_recipient: bool) -> Admission {
-        match self.phase(terms, now) {
-            Phase::Ready => Admission::Lease {
-                attempt: self.attempts.saturating_add(1),
-                until: now.plus(terms.lease),
-            },
-            Phase::Collecting { until } => Admission::Busy { until },
-            Phase::Over if self.state == State::Delivered && same_recipient => match self.again_until {
-                Some(until) if now < until => Admission::Again,
-                _ => Admission::Gone,
-            },
-            Phase::Receiving | Phase::Closing { .. } | Phase::Due(_) | Phase::Over => Admission::Gone,
-        }
-    }
-
-    /// Whether the bytes are there for a recipient: nothing has ended the file.
+    /// Whether nothing has ended the file.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, State::Ready | State::Collecting)
     }
 
-    /// What follows when the collection ended undelivered.
-    pub(crate) fn undelivered(&self, terms: &Terms, now: Timestamp, blame: Blame) -> Relapse {
+    /// Whether its bytes are still there for somebody: also within the grace.
+    pub(crate) fn has_bytes(&self, now: Timestamp) -> bool {
+        self.is_live()
+            || (self.state == State::Delivered && self.again_until.is_some_and(|until| now < until))
+    }
+
+    /// All of it is here and durable.
+    pub(crate) fn received(&self, size: u64, expires_at: Timestamp) -> Option<Self> {
+        (self.state == State::Receiving).then(|| Self {
+            state: State::Ready,
+            size,
+            expires_at,
+            ..self.clone()
+        })
+    }
+
+    /// Whether a recipient gets the bytes `range`, and what follows if so. And whether that is gated: the catalog must be
+    /// asked before the last piece of it leaves, for with that they may have everything.
+    pub(crate) fn admitted(
+        &self,
+        terms: &Terms,
+        now: Timestamp,
+        is_alive: bool,
+        asker: &Asker,
+        range: &Range<u64>,
+    ) -> Result<(Self, bool), Refused> {
+        let hold = self
+            .hold
+            .as_ref()
+            .filter(|hold| hold.belongs(asker, is_alive, range));
+        match (self.phase(terms, now, is_alive), hold) {
+            (Phase::Ready, hold) => Ok(self.leased(terms, now, asker, hold, range).granted(range)),
+            (Phase::Collecting { .. } | Phase::Closing { .. } | Phase::Uncertain, Some(hold)) => {
+                Ok(self.joined(terms, now, hold, range)?.granted(range))
+            }
+            (Phase::Collecting { until }, None) => Err(Refused::Busy { until }),
+            (Phase::Uncertain, None) => Err(Refused::Busy {
+                until: self.expires_at,
+            }),
+            (Phase::Over, Some(_)) if self.state == State::Delivered && self.has_bytes(now) => {
+                Ok((self.had_again(range)?, false))
+            }
+            (Phase::Receiving | Phase::Closing { .. } | Phase::Due(_) | Phase::Over, _) => Err(Refused::Gone),
+        }
+    }
+
+    fn leased(
+        &self,
+        terms: &Terms,
+        now: Timestamp,
+        asker: &Asker,
+        before: Option<&Hold>,
+        range: &Range<u64>,
+    ) -> Self {
+        Self {
+            state: State::Collecting,
+            attempts: self.attempts.saturating_add(1),
+            hold: Some(Hold {
+                collection: match before {
+                    Some(before) => before.collection,
+                    None => asker.shown.unwrap_or(asker.fresh),
+                },
+                recipient: asker.address,
+                behind_proxy: asker.behind_proxy,
+                until: now.plus(terms.lease),
+                // Nobody else has had it since.
+                covered: before.map_or_else(Coverage::default, |before| before.covered.clone()),
+                granted: Coverage::default(),
+                unsettled: match (before, &self.hold) {
+                    (Some(before), _) => before.unsettled.clone(),
+                    // Whoever had some of it may come back under any name.
+                    (None, Some(other)) => other.reach(&other.granted),
+                    (None, None) => Coverage::default(),
+                },
+                asked: range.end - range.start,
+                charged: 1,
+                last_piece: false,
+            }),
+            ..self.clone()
+        }
+    }
+
+    fn joined(
+        &self,
+        terms: &Terms,
+        now: Timestamp,
+        hold: &Hold,
+        range: &Range<u64>,
+    ) -> Result<Self, Refused> {
+        let asked = hold.asked.saturating_add(range.end - range.start);
+        let paid = self
+            .size
+            .saturating_mul(u64::from(hold.charged))
+            .saturating_add(self.forgiven());
+        let more = u32::from(asked > paid);
+        if more > 0 && self.attempts >= terms.attempts {
+            return Err(Refused::Spent);
+        }
+        Ok(Self {
+            attempts: self.attempts.saturating_add(more),
+            hold: Some(Hold {
+                until: now.plus(terms.lease),
+                asked,
+                charged: hold.charged.saturating_add(more),
+                ..hold.clone()
+            }),
+            ..self.clone()
+        })
+    }
+
+    /// The bytes of `range` may leave: all at once if the recipient cannot come to have everything by that; or if that is
+    /// little, or would need no last piece, and is written down here; or gated, all but the last piece.
+    fn granted(mut self, range: &Range<u64>) -> (Self, bool) {
+        let size = self.size;
+        let Some(hold) = self.hold.as_mut() else {
+            return (self, false);
+        };
+        let held_back = range.start..range.end.saturating_sub(LAST_PIECE).max(range.start);
+        let is_whole_with = |range: &Range<u64>| {
+            let mut granted = hold.granted.clone();
+            granted.widen(range.clone());
+            hold.reach(&granted).is_whole(size)
+        };
+        // Of an empty file nothing can be had twice.
+        let may_complete = !hold.last_piece && !range.is_empty() && is_whole_with(range);
+        let is_gated = may_complete && !held_back.is_empty() && !is_whole_with(&held_back);
+        hold.granted
+            .widen(if is_gated { held_back } else { range.clone() });
+        hold.last_piece |= may_complete && !is_gated;
+        (self, is_gated)
+    }
+
+    /// As many bytes as the file has are one more try, in one piece or in parts, and there is one.
+    fn had_again(&self, range: &Range<u64>) -> Result<Self, Refused> {
+        let mut again = self.clone();
+        if let Some(hold) = &mut again.hold {
+            hold.asked = hold.asked.saturating_add(range.end - range.start);
+            if hold.asked > self.size.saturating_add(self.forgiven()) {
+                return Err(Refused::Gone);
+            }
+            if hold.asked >= self.size && !range.is_empty() {
+                again.again_until = None;
+            }
+        }
+        Ok(again)
+    }
+
+    /// So many bytes are not paid for: who resumes asks again for what was lost on the way.
+    fn forgiven(&self) -> u64 {
+        self.size / 2
+    }
+
+    /// The last piece is about to leave: from here on the recipient may have everything.
+    pub(crate) fn last_piece(&self, collection: SecretHash) -> Option<Self> {
+        let hold = self.held_by(collection)?;
+        Some(Self {
+            hold: Some(Hold {
+                last_piece: true,
+                ..hold.clone()
+            }),
+            ..self.clone()
+        })
+    }
+
+    /// A request of the collection has ended. `None` when nothing follows for this file.
+    pub(crate) fn settled(
+        &self,
+        terms: &Terms,
+        now: Timestamp,
+        collection: SecretHash,
+        how: &Settlement,
+    ) -> Option<Self> {
+        let Some(hold) = self.held_by(collection) else {
+            return self.delivered_late(now, how);
+        };
+        let mut hold = hold.clone();
+        let arrived = how.arrived.clone().unwrap_or_default();
+        hold.asked = hold
+            .asked
+            .saturating_sub(how.asked.saturating_sub(arrived.end - arrived.start));
+        if let Some(forgotten) = hold.covered.add(arrived) {
+            hold.unsettled.widen(forgotten);
+        }
+        if how.arrived.is_some() && hold.covered.is_whole(self.size) {
+            return Some(self.delivered(terms, now, hold, how.is_part));
+        }
+        hold.until = now.plus(terms.lease);
+        if !how.others {
+            // All that was granted has been settled. Unless a crash has met some of it, nobody has the whole, and that is
+            // known.
+            hold.granted = Coverage::default();
+            hold.last_piece &= hold.reach(&hold.granted).is_whole(self.size);
+        }
+        let settled = Self {
+            hold: Some(hold),
+            ..self.clone()
+        };
+        Some(match how.blame {
+            Blame::Recipient => settled,
+            Blame::Server => settled.given_back(),
+        })
+    }
+
+    /// It had come to another end meanwhile, and its hold is forgotten. What is put right is the receipt.
+    fn delivered_late(&self, now: Timestamp, how: &Settlement) -> Option<Self> {
+        let is_whole = how
+            .arrived
+            .as_ref()
+            .is_some_and(|arrived| arrived.start == 0 && arrived.end >= self.size);
+        let state = match self.state {
+            State::Expired | State::Withdrawn | State::Failed => State::Delivered,
+            State::Deleted if self.ending != Some(Ending::Delivered) => State::Deleted,
+            _ => return None,
+        };
+        is_whole.then(|| Self {
+            state,
+            ending: Some(Ending::Delivered),
+            ended_at: Some(now),
+            ..self.clone()
+        })
+    }
+
+    fn delivered(&self, terms: &Terms, now: Timestamp, hold: Hold, is_part: bool) -> Self {
+        let again = match (is_part, hold.behind_proxy) {
+            (true, _) => Some(terms.lease.max(terms.grace)),
+            (false, true) => Some(terms.grace),
+            (false, false) => None,
+        };
+        Self {
+            state: State::Delivered,
+            hold: again.map(|_| Hold { asked: 0, ..hold }),
+            again_until: again.map(|again| now.plus(again)),
+            ending: Some(Ending::Delivered),
+            ended_at: Some(now),
+            ..self.clone()
+        }
+    }
+
+    /// The lease has lapsed, if it has: the next recipient may try, or that was the last attempt.
+    pub(crate) fn lapsed(&self, terms: &Terms, now: Timestamp, is_alive: bool) -> Option<Self> {
         if self.state != State::Collecting {
-            return Relapse::Over;
+            return None;
         }
-        if blame == Blame::Recipient && self.attempts >= terms.attempts {
-            return Relapse::End(Ending::Exhausted);
+        match self.phase(terms, now, is_alive) {
+            // The hold stays, for the case that the same recipient comes back before another.
+            Phase::Ready => Some(Self {
+                state: State::Ready,
+                ..self.clone()
+            }),
+            Phase::Due(Ending::Exhausted) => self.ended(Ending::Exhausted, now),
+            _ => None,
         }
-        match now < self.expires_at {
-            true => Relapse::Ready,
-            false => Relapse::End(Ending::Expired),
+    }
+
+    /// What time alone has done to it, if anything.
+    pub(crate) fn aged(&self, terms: &Terms, now: Timestamp, is_alive: bool) -> Option<Self> {
+        if let Phase::Due(ending) = self.phase(terms, now, is_alive) {
+            return self.ended(ending, now);
+        }
+        self.lapsed(terms, now, is_alive)
+            .or_else(|| self.renewed(terms, now, is_alive))
+    }
+
+    /// Its lease is a whole one again, if it should not lapse yet, or cannot be as long as it seems: a request is under way,
+    /// or the clock was set back.
+    pub(crate) fn renewed(&self, terms: &Terms, now: Timestamp, is_alive: bool) -> Option<Self> {
+        let hold = self.hold.as_ref().filter(|_| self.state == State::Collecting)?;
+        let until = now.plus(terms.lease);
+        ((is_alive && hold.until <= now) || until < hold.until).then(|| Self {
+            hold: Some(Hold {
+                until,
+                ..hold.clone()
+            }),
+            ..self.clone()
+        })
+    }
+
+    /// The server has broken off; no request has survived.
+    pub(crate) fn interrupted(&self, terms: &Terms, now: Timestamp) -> Option<Self> {
+        let hold = self.hold.as_ref().filter(|_| self.state == State::Collecting)?;
+        let mut unsettled = hold.unsettled.clone();
+        unsettled.widen_by(&hold.granted);
+        if hold.last_piece {
+            unsettled.widen(0..self.size);
+        }
+        let held = Self {
+            hold: Some(Hold {
+                until: now.plus(terms.lease),
+                granted: Coverage::default(),
+                unsettled,
+                ..hold.clone()
+            }),
+            ..self.clone()
+        };
+        Some(held.given_back())
+    }
+
+    /// Only what was charged can be given back: several requests of a collection may break off at once, and the server
+    /// may stop again before anybody has asked.
+    fn given_back(mut self) -> Self {
+        let Some(hold) = self.hold.as_mut().filter(|hold| hold.charged > 0) else {
+            return self;
+        };
+        hold.charged -= 1;
+        hold.asked = hold.asked.saturating_sub(self.size);
+        self.attempts = self.attempts.saturating_sub(1);
+        self.interrupted = self.interrupted.saturating_add(1);
+        self
+    }
+
+    /// It comes to an end that is no delivery.
+    pub(crate) fn ended(&self, ending: Ending, now: Timestamp) -> Option<Self> {
+        self.is_live().then(|| Self {
+            state: ending.state(),
+            hold: None,
+            again_until: None,
+            ending: Some(ending),
+            ended_at: Some(now),
+            ..self.clone()
+        })
+    }
+
+    /// The owner gives it another try: within the grace, or when nobody knows whether it has arrived.
+    pub(crate) fn rearmed(&self, terms: &Terms, now: Timestamp, is_alive: bool) -> Option<Self> {
+        let may = match self.phase(terms, now, is_alive) {
+            Phase::Uncertain => true,
+            Phase::Over => self.state == State::Delivered && self.has_bytes(now),
+            _ => false,
+        };
+        (may && now < self.expires_at).then(|| Self {
+            state: State::Ready,
+            attempts: 0,
+            hold: None,
+            again_until: None,
+            ending: None,
+            ended_at: None,
+            ..self.clone()
+        })
+    }
+
+    /// The owner has it wait until another time. Not when its time is up already, even if nobody has written that down.
+    pub(crate) fn extended(
+        &self,
+        terms: &Terms,
+        now: Timestamp,
+        is_alive: bool,
+        expires_at: Timestamp,
+    ) -> Option<Self> {
+        let is_due = matches!(self.phase(terms, now, is_alive), Phase::Due(_));
+        (self.is_live() && !is_due).then(|| Self {
+            expires_at,
+            ..self.clone()
+        })
+    }
+
+    /// Its bytes stay for another lease, as parts of an archive that is still being collected; not longer than a lease past
+    /// the expiry.
+    pub(crate) fn prolonged(&self, terms: &Terms, now: Timestamp) -> Option<Self> {
+        let again_until = self.again_until.filter(|_| self.state == State::Delivered)?;
+        let until = now.min(self.expires_at).plus(terms.lease);
+        (again_until < until).then(|| Self {
+            again_until: Some(until),
+            ..self.clone()
+        })
+    }
+
+    /// Nobody may have it again: its grace is over, or the owner wants the bytes gone now.
+    pub(crate) fn cleared(&self) -> Option<Self> {
+        let has_grace = self.state == State::Delivered && (self.again_until.is_some() || self.hold.is_some());
+        has_grace.then(|| Self {
+            hold: None,
+            again_until: None,
+            ..self.clone()
+        })
+    }
+
+    /// Whether something is still to be done with what the file is called and known by: not when it is over, and nobody may
+    /// have it again.
+    pub(crate) fn needs_name(&self) -> bool {
+        self.state == State::Receiving || self.is_live() || self.again_until.is_some()
+    }
+
+    /// The bytes are gone, and with them what is known of people.
+    pub(crate) fn unlinked(&self) -> Option<Self> {
+        let over = matches!(
+            self.state,
+            State::Delivered | State::Expired | State::Withdrawn | State::Failed
+        );
+        over.then(|| Self {
+            state: State::Deleted,
+            hold: None,
+            again_until: None,
+            ..self.clone()
+        })
+    }
+
+    fn held_by(&self, collection: SecretHash) -> Option<&Hold> {
+        self.hold
+            .as_ref()
+            .filter(|hold| self.state == State::Collecting && hold.collection == collection)
+    }
+}
+
+impl Hold {
+    /// What the recipient may have, with `granted`.
+    fn reach(&self, granted: &Coverage) -> Coverage {
+        let mut reach = self.unsettled.clone();
+        reach.widen_by(&self.covered);
+        reach.widen_by(granted);
+        reach
+    }
+
+    /// Whether who asks is the one who holds: by the name of the collection, or, for a tool that keeps no cookies, by the
+    /// address. Others may share that: while a request is under way, whoever wants what was asked for already is another.
+    pub(crate) fn belongs(&self, asker: &Asker, is_alive: bool, range: &Range<u64>) -> bool {
+        match asker.shown {
+            Some(shown) => shown == self.collection,
+            None => {
+                let same =
+                    matches!((self.recipient, asker.address), (Some(one), Some(other)) if one.is(&other));
+                let is_new = || !self.covered.meets(range) && !self.granted.meets(range);
+                same && (!is_alive || (asker.has_range && is_new()))
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const TERMS: Terms = Terms {
-        lease: Duration::from_millis(100),
-        grace: Duration::from_millis(50),
-        attempts: 2,
-        receipts: Duration::from_millis(1000),
-    };
-
-    fn life(state: State) -> Life {
-        Life {
-            state,
-            expires_at: Timestamp(1000),
-            lease_until: Timestamp(200),
-            attempts: 1,
-            again_until: Some(Timestamp(300)),
-        }
-    }
-
-    fn at(millis: i64) -> Timestamp {
-        Timestamp(millis)
-    }
-
-    #[test]
-    fn a_ready_file_admits_one_and_keeps_others_out_however_long_that_takes() {
-        let lease = Admission::Lease {
-            attempt: 2,
-            until: at(250),
-        };
-        assert_eq!(life(State::Ready).admit(&TERMS, at(150), false), lease);
-        // The guess, while it is one; then another lease. A clock that was set back makes nobody wait longer.
-        for (now, until) in [(199, 200), (200, 300), (999, 1099), (50, 150)] {
-            let busy = Admission::Busy { until: at(until) };
-            assert_eq!(life(State::Collecting).admit(&TERMS, at(now), false), busy);
-        }
-    }
-
-    #[test]
-    fn time_up_is_gone_even_when_nobody_swept() {
-        assert_eq!(life(State::Ready).phase(&TERMS, at(999)), Phase::Ready);
-        assert_eq!(
-            life(State::Ready).phase(&TERMS, at(1000)),
-            Phase::Due(Ending::Expired)
-        );
-        assert_eq!(life(State::Ready).admit(&TERMS, at(1000), true), Admission::Gone);
-    }
-
-    #[test]
-    fn who_began_in_time_has_a_lease_more_and_nobody_else_gets_in() {
-        let collecting = life(State::Collecting);
-        let closing = Phase::Closing { until: at(1100) };
-        assert_eq!(collecting.phase(&TERMS, at(1000)), closing);
-        assert_eq!(collecting.phase(&TERMS, at(1099)), closing);
-        assert_eq!(collecting.admit(&TERMS, at(1000), false), Admission::Gone);
-        assert_eq!(collecting.phase(&TERMS, at(1100)), Phase::Due(Ending::Expired));
-    }
-
-    #[test]
-    fn the_last_attempt_ends_the_file() {
-        let last = Life {
-            attempts: 2,
-            ..life(State::Collecting)
-        };
-        let after = |life: Life, now, blame| life.undelivered(&TERMS, at(now), blame);
-        let exhausted = Relapse::End(Ending::Exhausted);
-        assert_eq!(after(last, 150, Blame::Recipient), exhausted);
-        assert_eq!(after(last, 150, Blame::Server), Relapse::Ready);
-        let first = life(State::Collecting);
-        assert_eq!(after(first, 150, Blame::Recipient), Relapse::Ready);
-        let expired = Relapse::End(Ending::Expired);
-        assert_eq!(after(first, 1000, Blame::Recipient), expired);
-        assert_eq!(after(last, 1000, Blame::Server), expired);
-        assert_eq!(
-            after(life(State::Withdrawn), 150, Blame::Recipient),
-            Relapse::Over
-        );
-    }
-
-    #[test]
-    fn the_grace_is_for_the_same_recipient_only() {
-        assert_eq!(
-            life(State::Delivered).admit(&TERMS, at(299), true),
-            Admission::Again
-        );
-        assert_eq!(
-            life(State::Delivered).admit(&TERMS, at(299), false),
-            Admission::Gone
-        );
-        assert_eq!(
-            life(State::Delivered).admit(&TERMS, at(300), true),
-            Admission::Gone
-        );
-        assert_eq!(life(State::Deleted).admit(&TERMS, at(250), true), Admission::Gone);
-    }
-
-    #[test]
-    fn words_are_read_back() {
-        for (state, word) in State::WORDS {
-            assert_eq!((state.word(), State::parse(word)), (word, Some(state)));
-        }
-        for ending in Ending::ALL {
-            assert_eq!(Ending::parse(ending.word()), Some(ending));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_leads_back_from_an_ending(
-            state in prop::sample::select(vec![
-                State::Delivered, State::Expired, State::Withdrawn, State::Failed, State::Deleted,
-            ]),
-            now in 0i64..2000,
-            attempts in 0u32..4,
-            blame in prop::sample::select(vec![Blame::Recipient, Blame::Server]),
-        ) {
-            let life = Life { attempts, ..life(state) };
-            prop_assert_eq!(life.phase(&TERMS, at(now)), Phase::Over);
-            prop_assert_eq!(life.admit(&TERMS, at(now), false), Admission::Gone);
-            prop_assert_eq!(life.undelivered(&TERMS, at(now), blame), Relapse::Over);
-            prop_assert!(!life.is_live());
-        }
-    }
-}
+mod tests;

@@ -47,7 +47,7 @@ impl Metrics {
                 })
                 .inc_by(0);
         }
-        for outcome in ["delivered", "undelivered", "interrupted"] {
+        for outcome in ["delivered", "partial", "undelivered", "interrupted"] {
             self.collections.get_or_create(&Outcome { outcome }).inc_by(0);
         }
         self.uploads

@@ -6,7 +6,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Longest name in bytes; what common file systems take.
-const LONGEST: usize = 255;
+pub(crate) const LONGEST: usize = 255;
 
 /// Stands in for a name that has nothing left.
 const NAMELESS: &str = "file";
@@ -35,6 +35,13 @@ pub(crate) fn clean(sent: &str) -> String {
         "" | "." | ".." => NAMELESS.to_owned(),
         _ => name,
     }
+}
+
+/// The name as it was before a browser wrote it into a form: of all bytes those encode three, and not the percent sign.
+pub(crate) fn of_form(sent: &str) -> String {
+    sent.replace("%22", "\"")
+        .replace("%0D", "\r")
+        .replace("%0A", "\n")
 }
 
 /// The value of `Content-Disposition` (RFC 6266) for a cleaned name.
@@ -96,6 +103,19 @@ mod tests {
         ] {
             assert_eq!(clean(sent), cleaned, "{sent:?}");
         }
+    }
+
+    #[test]
+    fn what_browsers_encode_in_a_form_is_decoded_and_nothing_else() {
+        for (sent, name) in [
+            ("a %22b%22.txt", "a \"b\".txt"),
+            ("a%0D%0Ab", "a\r\nb"),
+            ("50%25 %2F %41 %0d", "50%25 %2F %41 %0d"),
+            ("%2%0A2", "%2\n2"),
+        ] {
+            assert_eq!(of_form(sent), name, "{sent}");
+        }
+        assert_eq!(clean(&of_form("a%0D%0Ab%22.txt")), "ab\".txt");
     }
 
     #[test]

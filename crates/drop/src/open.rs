@@ -2,16 +2,17 @@
 //!
 //! 1. The directory and its parts are created where missing (0700).
 //! 2. The lock is taken: one instance per directory.
-//! 3. The database is opened and its schema brought up.
-//! 4. What a crash left behind is put right ([`recover`]). When the disk is too full for step 3 or 4 the reserve is given
-//!    up, and both are done again.
-//! 5. The reserve is set aside again when there is room.
-//! 6. The catalog's thread starts; it keeps the lock.
+//! 3. The database is opened and its schema brought up; when the disk is too full for that, once more without the reserve.
+//!    The catalog's thread starts; it keeps the lock, too.
+//! 4. Blobs of an older layout are moved to where they belong.
+//! 5. The mark in `files/` is looked for ([`Made::mark`]).
+//! 6. What a crash left behind is put right ([`mod@recover`]). The reserve is set aside again when there is room.
 //!
 //! Invariant: when a step fails, everything that this call itself created is removed again, and nothing else. The lock
 //! stays where the directory was there before: a process that waits at it would hold a lock that nobody else sees.
 
 mod recover;
+mod wait;
 
 use std::error::Error;
 use std::fmt;
@@ -20,81 +21,106 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::blobs::{self, Blobs};
-use crate::catalog::{self, Catalog, SchemaError, Store};
+use crate::blobs::disk::{self, DiskBlobs};
+use crate::blobs::is_full;
+use crate::catalog::CatalogError;
+use crate::catalog::sqlite::{OpenFault, SchemaError, SqliteCatalog};
 use crate::clock::Clock;
-use crate::config::BadConfig;
+use crate::config::{BadConfig, OwnerRule};
 use crate::lifecycle::Terms;
 use crate::reserve::Reserve;
+pub(crate) use recover::{Fault, Recovered, lacks_all, recover};
+pub(crate) use wait::on_a_thread;
 
 /// A data directory in use.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) catalog: Catalog,
-    pub(crate) blobs: Blobs,
+    pub(crate) catalog: SqliteCatalog,
+    pub(crate) blobs: DiskBlobs,
+    pub(crate) recovered: Recovered,
 }
 
-pub(crate) fn open(data: &Path, terms: Terms, clock: &Clock) -> Result<Opened, OpenError> {
+/// How long to wait for the lock: who asks whether it is held has it for a moment.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// When to look again.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Where the database is.
+pub(crate) fn database(data: &Path) -> PathBuf {
+    data.join("catalog.sqlite")
+}
+
+pub(crate) fn open(data: &Path, terms: Terms, rule: OwnerRule, clock: &Clock) -> Result<Opened, OpenError> {
     // Dropped in the reverse order when a step fails: the database is closed, then what was made is removed, and only
     // then the lock is released, so that nobody else can have begun to use it.
     let held;
     let mut made = Made::default();
-    let blobs = Blobs::new(data);
     let is_new = made.directory(data)?;
-    held = lock(data)?;
+    held = Arc::new(lock(data)?);
     if is_new {
         made.paths.push(data.join("lock"));
     }
+    let blobs = DiskBlobs::new(data);
     for directory in blobs.directories() {
-        made.directory(directory)?;
+        made.directory(&directory)?;
     }
-    let path = data.join("catalog.sqlite");
+    let path = database(data);
     made.file(&path)?;
-    let mut reserve = Reserve::new(data);
+    let reserve = Reserve::new(data);
     if !reserve.path().exists() {
         made.paths.push(reserve.path().to_owned());
     }
-    let take_up = |reserve| take_up(data, &path, &blobs, terms, reserve, clock);
-    let mut store = match take_up(Reserve::new(data)) {
-        Err(OpenError::Full { .. }) if reserve.release() => take_up(reserve)?,
-        taken_up => taken_up?,
+    let take_up = |reserve| {
+        let lock = Some(Arc::clone(&held));
+        let opened = SqliteCatalog::open(&path, terms, rule, clock, reserve, lock);
+        opened.map_err(|fault| OpenError::fault(&path, fault))
     };
-    store.restore_reserve();
-    let catalog = Catalog::start(store, held).map_err(|error| OpenError::at(data, error))?;
+    let catalog = match take_up(reserve) {
+        Err(OpenError::Full { path }) => {
+            let mut reserve = Reserve::new(data);
+            match reserve.release() {
+                true => take_up(reserve)?,
+                false => return Err(OpenError::Full { path }),
+            }
+        }
+        opened => opened?,
+    };
+    let moved = blobs.bring_up().map_err(|error| OpenError::at(data, error))?;
+    if moved > 0 {
+        tracing::info!(
+            moved,
+            "the files of an older version were moved to where this one keeps them"
+        );
+    }
+    let of_fault = |fault| match fault {
+        Fault::Catalog(error) => OpenError::catalog(&path, error),
+        Fault::Blobs(error) => OpenError::at(data, error),
+    };
+    let mark = blobs.mark();
+    if !mark.try_exists().map_err(|error| OpenError::at(&mark, error))? {
+        if on_a_thread(|| lacks_all(&catalog, &blobs)).map_err(of_fault)? {
+            return Err(OpenError::NoFiles { mark });
+        }
+        made.mark(&blobs)?;
+    }
+    let recovered = on_a_thread(|| recover(&catalog, &blobs)).map_err(of_fault)?;
     made.keep();
-    Ok(Opened { catalog, blobs })
-}
-
-/// Steps 3 and 4. They may be begun again at any point.
-fn take_up(
-    data: &Path,
-    path: &Path,
-    blobs: &Blobs,
-    terms: Terms,
-    reserve: Reserve,
-    clock: &Clock,
-) -> Result<Store, OpenError> {
-    let db = catalog::open(path).map_err(|error| match error {
-        SchemaError::TooNew { found, known } => OpenError::TooNew {
-            path: path.to_owned(),
-            found,
-            known,
-        },
-        SchemaError::Database(error) => OpenError::database(path, error),
-    })?;
-    let mut store = Store::new(db, terms, reserve);
-    recover::recover(&mut store, blobs, clock.now()).map_err(|error| match error {
-        recover::Fault::Catalog(error) => OpenError::database(path, error),
-        recover::Fault::Blobs(error) => OpenError::at(data, error),
-    })?;
-    Ok(store)
+    Ok(Opened {
+        catalog,
+        blobs,
+        recovered,
+    })
 }
 
 /// The lock goes with the open file, so that a crash cannot leave it behind; the number in it is for people.
-fn lock(data: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(data: &Path) -> Result<File, OpenError> {
     let path = data.join("lock");
     let at = |error| OpenError::at(&path, error);
+    let until = Instant::now() + PATIENCE;
     // Somebody else may be making and removing the directory; not more often than this.
     for _ in 0..100 {
         let mut file = OpenOptions::new()
@@ -107,6 +133,10 @@ fn lock(data: &Path) -> Result<File, OpenError> {
             .map_err(at)?;
         match file.try_lock() {
             Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                thread::sleep(PAUSE);
+                continue;
+            }
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 // Best effort: the pid only helps a person.
@@ -151,7 +181,7 @@ impl Made {
                 self.paths.push(path.to_owned());
                 // The new name must survive a crash, or the files in it do not.
                 parent_of(path)
-                    .map_or(Ok(()), |parent| blobs::sync(&parent))
+                    .map_or(Ok(()), |parent| disk::sync(&parent))
                     .map_err(|error| OpenError::at(path, error))?;
                 Ok(true)
             }
@@ -188,6 +218,21 @@ impl Made {
         }
     }
 
+    /// Marks `files/` as the directory that the catalog speaks of. Without the mark, and without any of the files that it
+    /// knows of, it is more likely the place where a disk has not been mounted; to go on would give up all of them.
+    fn mark(&mut self, blobs: &DiskBlobs) -> Result<(), OpenError> {
+        let mark = blobs.mark();
+        self.paths.push(mark.clone());
+        match blobs.put_mark() {
+            // A full disk must not keep anybody from the files; the next start tries again.
+            Err(error) if is_full(&error) => {
+                tracing::warn!(path = %mark.display(), "there is no room for the mark of the directory");
+                Ok(())
+            }
+            put => put.map_err(|error| OpenError::at(&mark, error)),
+        }
+    }
+
     fn keep(mut self) {
         self.paths.clear();
     }
@@ -206,7 +251,7 @@ impl Drop for Made {
     }
 }
 
-fn parent_of(path: &Path) -> Option<PathBuf> {
+pub(crate) fn parent_of(path: &Path) -> Option<PathBuf> {
     let parent = path.parent()?;
     Some(if parent.as_os_str().is_empty() {
         PathBuf::from(".")
@@ -240,12 +285,17 @@ pub enum OpenError {
         /// What was to be written.
         path: PathBuf,
     },
+    /// The catalog knows of files, and where their bytes should be there are none, nor the mark that was left there.
+    NoFiles {
+        /// The mark, in the directory of the files.
+        mark: PathBuf,
+    },
     /// The database cannot be used.
     Database {
         /// The database.
         path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
+        /// What it said.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The database was written by a newer version of this program.
     TooNew {
@@ -261,17 +311,34 @@ pub enum OpenError {
 impl OpenError {
     fn at(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        match blobs::is_full(&source) {
+        match is_full(&source) {
             true => Self::Full { path },
             false => Self::Unusable { path, source },
         }
     }
 
-    fn database(path: &Path, source: rusqlite::Error) -> Self {
+    fn fault(path: &Path, fault: OpenFault) -> Self {
+        match fault {
+            OpenFault::Schema(SchemaError::Database(error)) => Self::catalog(path, error.into()),
+            OpenFault::Schema(
+                SchemaError::TooNew { found, known } | SchemaError::TooOld { found, known },
+            ) => {
+                let path = path.to_owned();
+                Self::TooNew { path, found, known }
+            }
+            OpenFault::Thread(error) => Self::at(path, error),
+        }
+    }
+
+    fn catalog(path: &Path, error: CatalogError) -> Self {
         let path = path.to_owned();
-        match catalog::is_full(&source) {
-            true => Self::Full { path },
-            false => Self::Database { path, source },
+        match error {
+            CatalogError::Full(_) => Self::Full { path },
+            CatalogError::Broken(source) => Self::Database { path, source },
+            error @ (CatalogError::Closed | CatalogError::Died) => Self::Database {
+                path,
+                source: error.into(),
+            },
         }
     }
 }
@@ -295,6 +362,13 @@ impl fmt::Display for OpenError {
                 write!(f, "{} cannot be created or used: {source}", path.display())
             }
             Self::Full { path } => write!(f, "{} cannot be written: the disk is full", path.display()),
+            Self::NoFiles { mark } => write!(
+                f,
+                "{} holds none of the files that the catalog knows of: if a disk belongs there, mount it; if the files are \
+                 gone for good, create the empty file {}, and the next start gives them up",
+                mark.parent().unwrap_or(mark).display(),
+                mark.display()
+            ),
             Self::Database { path, source } => {
                 write!(f, "{} cannot be used as catalog: {source}", path.display())
             }
@@ -312,8 +386,8 @@ impl Error for OpenError {
         match self {
             Self::Config(bad) => Some(bad),
             Self::Unusable { source, .. } => Some(source),
-            Self::Database { source, .. } => Some(source),
-            Self::InUse { .. } | Self::Full { .. } | Self::TooNew { .. } => None,
+            Self::Database { source, .. } => Some(&**source),
+            Self::InUse { .. } | Self::Full { .. } | Self::NoFiles { .. } | Self::TooNew { .. } => None,
         }
     }
 }
@@ -342,5 +416,18 @@ mod tests {
             lock(data.path()),
             Err(OpenError::InUse { pid: Some(_), .. })
         ));
+    }
+
+    #[test]
+    fn who_has_the_lock_for_a_moment_only_is_waited_for() {
+        let data = tempfile::tempdir().unwrap();
+        let held = lock(data.path()).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(PAUSE * 3);
+                drop(held);
+            });
+            lock(data.path()).unwrap();
+        });
     }
 }

@@ -1,51 +1,32 @@
 //! Is this the owner? Pure: the token and the resolved client go in, a verdict comes out.
 //!
+//! The rule is the drop's own: its uploader may have narrowed the configured one.
+//!
 //! 1. A token whose SHA-256 is the stored one makes the owner, under `token` and `either`.
-//! 2. Under `address` and `either` so does the uploader's address: HMAC-SHA256, keyed with the file's salt, of the
+//! 2. Under `address` and `either` so does the uploader's address: HMAC-SHA256, keyed with the drop's salt, of the
 //!    canonical address. IPv4-mapped IPv6 is unmapped first and IPv6 masked after, never the other way round: a mask
 //!    before would make all of IPv4 one owner.
 //! 3. A client that a proxy stands in for has no address to compare: the verdict is *unknown*, and so it is when the
 //!    uploader had none. For deletion, unknown counts as somebody else.
 //!
-//! Invariant: an address is a resolved one, and what is kept of it cannot be read back without the file's salt.
+//! Invariant: an address is a resolved one, and what is kept of it cannot be read back without the drop's salt.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use truehop_tower::truehop::Resolution;
 
 use crate::config::OwnerRule;
-use crate::id::random;
+use crate::secret::SecretHash;
 
-/// The secret that makes its bearer the owner: 128 random bits in base64url.
-pub(crate) struct Token(String);
-
-impl Token {
-    pub(crate) fn random() -> Result<Self, getrandom::Error> {
-        Ok(Self(BASE64URL_NOPAD.encode(&random::<16>()?)))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn hash(&self) -> [u8; 32] {
-        hash(&self.0)
-    }
-}
-
-fn hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
-
-/// Per-file key of the address digests; erased with the file.
+/// Per-drop key of the address digests; erased with the last file.
 pub(crate) type Salt = [u8; 32];
 
-/// What is kept of an address.
-#[derive(Clone, Copy, Debug)]
+/// What is kept of an address. Compared in constant time.
+#[derive(Clone, Copy)]
 pub(crate) struct AddressDigest([u8; 32]);
 
 impl AddressDigest {
@@ -59,6 +40,20 @@ impl AddressDigest {
 
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl PartialEq for AddressDigest {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other)
+    }
+}
+
+impl Eq for AddressDigest {}
+
+impl fmt::Debug for AddressDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AddressDigest")
     }
 }
 
@@ -88,7 +83,7 @@ pub(crate) enum Mark {
     Address,
 }
 
-/// Who is asking for a file.
+/// Who is asking for a drop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     Owner(Mark),
@@ -99,16 +94,19 @@ pub(crate) enum Verdict {
 /// What was kept of the owner.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept<'a> {
-    pub(crate) token_hash: &'a [u8; 32],
-    /// `None` once the file is gone.
+    /// The rule that the drop was uploaded under.
+    pub(crate) rule: OwnerRule,
+    pub(crate) token_hash: &'a SecretHash,
+    /// `None` once the files are gone.
     pub(crate) salt: Option<&'a Salt>,
-    /// `None` when the rule uses no address, when it was unknown, or once the file is gone.
+    /// `None` when the rule uses no address, when it was unknown, or once the files are gone.
     pub(crate) uploader: Option<&'a AddressDigest>,
 }
 
-/// How the owner is recognised.
+/// How owners are recognised here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recognition {
+    /// The configured rule. A drop may have a narrower one of its own.
     pub(crate) rule: OwnerRule,
     pub(crate) ipv6_prefix: u8,
 }
@@ -123,11 +121,11 @@ impl Recognition {
     ) -> Verdict {
         let shown = tokens
             .into_iter()
-            .any(|token| hash(token).ct_eq(kept.token_hash).into());
-        if shown && self.rule.uses_token() {
+            .any(|token| SecretHash::of(token) == *kept.token_hash);
+        if shown && kept.rule.uses_token() {
             return Verdict::Owner(Mark::Token);
         }
-        if !self.rule.uses_address() {
+        if !kept.rule.uses_address() {
             return Verdict::Other;
         }
         if let Some(reason) = client.instead_of() {
@@ -138,18 +136,25 @@ impl Recognition {
                 Some(digest) if digest.is(uploader) => Verdict::Owner(Mark::Address),
                 _ => Verdict::Other,
             },
-            // A file that is gone keeps no address; nothing is decided by this any more.
+            // A drop that is gone keeps no address; nothing is decided by this any more.
             (None, _) => Verdict::Other,
             (Some(_), None) => Verdict::Unknown(Unknown::Uploader),
         }
     }
 
-    /// What is kept of the uploader's address: nothing when the rule does not use it, or when it is unknown.
-    pub(crate) fn keep(&self, salt: &Salt, client: &Resolution) -> Option<AddressDigest> {
-        self.rule
-            .uses_address()
-            .then(|| self.digest(salt, client))
-            .flatten()
+    /// The rule of a new drop whose uploader asks for `asked`: narrower than the configured one or the same, never wider.
+    /// `None` when that may not be.
+    pub(crate) fn narrowed(&self, asked: Option<&str>) -> Option<OwnerRule> {
+        let Some(word) = asked else {
+            return Some(self.rule);
+        };
+        let asked = OwnerRule::parse(word)?;
+        (self.rule == OwnerRule::Either || asked == self.rule).then_some(asked)
+    }
+
+    /// What is kept of the uploader's address: nothing when the drop's rule does not use it, or when it is unknown.
+    pub(crate) fn keep(&self, rule: OwnerRule, salt: &Salt, client: &Resolution) -> Option<AddressDigest> {
+        rule.uses_address().then(|| self.digest(salt, client)).flatten()
     }
 
     /// The digest of a client's address; `None` when a proxy stands in for the client.
@@ -216,13 +221,15 @@ mod tests {
     }
 
     fn judge(rule: OwnerRule, uploader: &Resolution, token: Option<&str>, asking: &Resolution) -> Verdict {
+        // The drop's own rule counts, not the configured one.
         let recognition = Recognition {
-            rule,
+            rule: OwnerRule::Either,
             ipv6_prefix: 64,
         };
-        let kept = recognition.keep(&SALT, uploader);
+        let kept = recognition.keep(rule, &SALT, uploader);
         let kept = Kept {
-            token_hash: &hash("secret"),
+            rule,
+            token_hash: &SecretHash::of("secret"),
             salt: Some(&SALT),
             uploader: kept.as_ref(),
         };
@@ -276,15 +283,43 @@ mod tests {
 
     #[test]
     fn under_token_no_address_is_kept_and_the_salt_matters() {
-        let recognition = |rule| Recognition {
-            rule,
+        let recognition = Recognition {
+            rule: OwnerRule::Either,
             ipv6_prefix: 64,
         };
         let home = client("203.0.113.1");
-        assert!(recognition(OwnerRule::Token).keep(&SALT, &home).is_none());
-        let one = recognition(OwnerRule::Either).keep(&SALT, &home).unwrap();
-        let two = recognition(OwnerRule::Either).keep(&[8; 32], &home).unwrap();
-        assert!(!one.is(&two));
+        assert!(recognition.keep(OwnerRule::Token, &SALT, &home).is_none());
+        let one = recognition.keep(OwnerRule::Either, &SALT, &home).unwrap();
+        let two = recognition.keep(OwnerRule::Either, &[8; 32], &home).unwrap();
+        assert_ne!(one, two);
+        assert_eq!(format!("{one:?}"), "AddressDigest");
+    }
+
+    #[test]
+    fn an_uploader_may_narrow_the_rule_and_not_widen_it() {
+        use OwnerRule::{Address, Either, Token};
+        let narrowed = |rule, asked| {
+            Recognition {
+                rule,
+                ipv6_prefix: 64,
+            }
+            .narrowed(asked)
+        };
+        for rule in [Either, Token, Address] {
+            assert_eq!(narrowed(rule, None), Some(rule));
+            assert_eq!(narrowed(rule, Some(rule.word())), Some(rule));
+            assert_eq!(narrowed(rule, Some("nobody")), None);
+        }
+        assert_eq!(narrowed(Either, Some("token")), Some(Token));
+        assert_eq!(narrowed(Either, Some("address")), Some(Address));
+        for (rule, asked) in [
+            (Token, "either"),
+            (Token, "address"),
+            (Address, "either"),
+            (Address, "token"),
+        ] {
+            assert_eq!(narrowed(rule, Some(asked)), None, "{rule:?} {asked}");
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::blobs;
+use crate::blobs::disk::sync;
+use crate::blobs::is_full;
 use crate::id::random;
 
 /// A few hundred small transactions.
@@ -48,7 +49,7 @@ impl Reserve {
                 self.is_short = true;
                 tracing::warn!("the disk is full; the reserve is used up for what must be written down");
                 // Some file systems hand out freed blocks only after their journal has been written.
-                if let Some(Err(error)) = self.path.parent().map(blobs::sync) {
+                if let Some(Err(error)) = self.path.parent().map(sync) {
                     tracing::warn!(%error, "the data directory could not be synchronised");
                 }
                 true
@@ -72,7 +73,7 @@ impl Reserve {
         if let Err(error) = &restored {
             // A part of it would be of no use.
             let _ = fs::remove_file(&self.path);
-            if !blobs::is_full(error) {
+            if !is_full(error) {
                 tracing::warn!(%error, "no reserve could be set aside; a full disk will stop deletions too");
             } else if !self.is_short {
                 tracing::warn!("there is no room for the reserve; no upload is taken until there is");
@@ -80,7 +81,7 @@ impl Reserve {
         } else if self.is_short {
             tracing::info!("there is room again");
         }
-        self.is_short = restored.is_err_and(|error| blobs::is_full(&error));
+        self.is_short = restored.is_err_and(|error| is_full(&error));
     }
 
     fn allocate(&self) -> io::Result<()> {

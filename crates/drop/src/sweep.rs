@@ -1,4 +1,4 @@
-//! What happens without a request: files expire, bytes are unlinked, receipts are forgotten, the reserve is restored.
+//! What happens without a request: files expire, leases lapse, bytes are unlinked, receipts are forgotten.
 //!
 //! Invariant: the sweeper holds no knowledge of its own. It asks the catalog what is due, so that it may be stopped at
 //! any point and started again.
@@ -8,12 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::catalog::CatalogError;
+use crate::failpoint::reached;
 use crate::file_drop::Shared;
-use crate::id::FileId;
+use crate::id::BlobId;
 
 /// The longest pause: a wall clock may be set, and no timer notices.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -50,30 +50,27 @@ pub(crate) async fn once(shared: &Arc<Shared>) -> Option<Duration> {
 
 /// One pass; tells in how long the next one has something to do.
 async fn sweep(shared: &Arc<Shared>) -> Result<Option<Duration>, CatalogError> {
-    let swept = shared.catalog.sweep(shared.clock.now()).await?;
+    let swept = shared.catalog.sweep().await?;
     for (id, ending) in swept.ended {
-        tracing::info!(file = id.tag(), ending = ending.word(), "a file is over");
+        tracing::info!(drop = id.tag(), ending = ending.word(), "a file is over");
         shared.metrics.ending(ending);
     }
-    for id in swept.unlink {
-        unlink(shared, &id).await?;
+    for blob in &swept.unlink {
+        unlink(shared, blob).await?;
     }
-    shared.catalog.restore_reserve().await?;
-    let next = shared.catalog.next_due().await?;
-    Ok(next.map(|due| due.after(shared.clock.now())))
+    shared.catalog.next_due().await
 }
 
-async fn unlink(shared: &Arc<Shared>, id: &FileId) -> Result<(), CatalogError> {
-    let (blobs, gone) = (shared.blobs.clone(), id.clone());
-    // A panic of the blocking thread is an error like others: nothing is lost, and it is tried again. When the runtime
-    // goes down this task goes with it.
-    let unlinked = spawn_blocking(move || blobs.unlink(&gone)).await;
-    match unlinked.unwrap_or_else(|error| Err(error.into())) {
-        Ok(()) => shared.catalog.unlinked(id).await,
+async fn unlink(shared: &Arc<Shared>, blob: &BlobId) -> Result<(), CatalogError> {
+    match shared.blobs.unlink(blob).await {
+        Ok(()) => {
+            reached("unlinked");
+            shared.catalog.unlinked(blob).await
+        }
         Err(error) => {
-            let file = id.tag();
-            tracing::error!(file, %error, "a file that is over could not be deleted; it will be tried again");
-            shared.catalog.postpone(id, shared.clock.now().plus(LATER)).await
+            let tag = blob.tag();
+            tracing::error!(blob = tag, %error, "a file that is over could not be deleted; it will be tried again");
+            shared.catalog.postpone(blob, LATER).await
         }
     }
 }
@@ -95,18 +92,25 @@ impl Error for SweepError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DropConfig, FileDrop};
+    use crate::lifecycle::Terms;
+    use crate::open::{self, Opened};
+    use crate::{Clock, DropConfig, FileDrop};
 
     #[tokio::test]
     async fn a_sweep_that_cannot_go_on_is_told_from_one_that_was_closed() {
         let data = tempfile::tempdir().unwrap();
-        let open = || FileDrop::open(&DropConfig::default(), data.path()).unwrap();
-        let (drop, closed) = (open(), Ok(()));
+        let config = DropConfig::default();
+        let open = || open::open(data.path(), Terms::of(&config), config.owner, &Clock::system()).unwrap();
+        let over = |opened: Opened| {
+            let (catalog, blobs) = (Box::new(opened.catalog), Arc::new(opened.blobs));
+            FileDrop::over(&config, Terms::of(&config), catalog, blobs)
+        };
+        let drop = over(open());
         let sweep = tokio::spawn(drop.sweep_forever());
         drop.close();
-        assert_eq!(sweep.await.unwrap(), closed);
-        let drop = open();
-        drop.shared().catalog.die().await;
-        assert_eq!(drop.sweep_forever().await, Err(SweepError));
+        assert_eq!(sweep.await.unwrap(), Ok(()));
+        let opened = open();
+        opened.catalog.die().await;
+        assert_eq!(over(opened).sweep_forever().await, Err(SweepError));
     }
 }

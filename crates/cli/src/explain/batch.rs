@@ -29,7 +29,7 @@ pub(super) fn answer_all(mut input: impl BufRead, mut output: impl Write) -> io:
             false => Answer::bad_input(format!("longer than {LONGEST_LINE} bytes")),
         };
         if answer.id.is_none() {
-            status = Status::Unresolved;
+            status = Status::Negative;
         }
         let mut text = serde_json::to_vec(&answer)?;
         text.push(b'\n');
@@ -235,7 +235,7 @@ mod tests {
         for line in bad {
             let shown = String::from_utf8_lossy(&line[..line.len().min(60)]).into_owned();
             let (answers, status) = batch(&[line, good.clone()].join(&b'\n'));
-            assert_eq!(status, Status::Unresolved, "{shown}");
+            assert_eq!(status, Status::Negative, "{shown}");
             assert_eq!(
                 (&answers[0]["id"], &answers[0]["error"]),
                 (&Value::Null, &json!("bad-input")),

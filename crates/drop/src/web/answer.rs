@@ -3,15 +3,18 @@
 //! Invariant: no page runs a script, loads from another place, sits in a frame, is cached, indexed, or tells another
 //! site where its reader came from. Our own forms do tell us: by that we know them from those of other sites.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::response::{IntoResponse, Response};
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{HeaderName, StatusCode};
 
 use crate::catalog::CatalogError;
 use crate::collection::CollectionError;
+use crate::file_drop::Shared;
 use crate::intake::IntakeError;
-use crate::web::asking::Wants;
+use crate::web::asking::{self, Asking, Wants};
 use crate::web::pages::Notice;
 
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
@@ -52,14 +55,52 @@ pub(super) fn text(status: StatusCode, lines: String) -> Response {
 /// One paragraph, told as a page or as a line.
 pub(super) fn notice(status: StatusCode, title: &str, paragraph: &str, wants: Wants) -> Response {
     match wants {
-        Wants::Page => page(
-            status,
-            &Notice {
-                title,
-                text: paragraph,
-            },
-        ),
+        Wants::Page => {
+            let again = None;
+            page(
+                status,
+                &Notice {
+                    title,
+                    text: paragraph,
+                    again,
+                },
+            )
+        }
         Wants::Text => text(status, format!("{paragraph}\n")),
+    }
+}
+
+/// On to another page of the drop, for a browser that has sent a form.
+pub(super) fn see(path: &str) -> Response {
+    let mut response = private(StatusCode::SEE_OTHER.into_response());
+    insert(response.headers_mut(), header::LOCATION, path);
+    response
+}
+
+/// Gives a browser the cookie that makes it the owner of the drop at `path`, which waits so long from now.
+pub(super) fn know_owner(
+    shared: &Shared,
+    asking: &Asking,
+    path: &str,
+    token: &str,
+    wait: Duration,
+    headers: &mut HeaderMap,
+) {
+    // The receipt is for the owner too.
+    let age = wait + shared.terms.receipts + Duration::from_secs(60);
+    let cookie = format!(
+        "{}={token}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={}{}",
+        asking::OWNER_COOKIE,
+        age.as_secs(),
+        if asking.is_https { "; Secure" } else { "" }
+    );
+    insert(headers, header::SET_COOKIE, &cookie);
+}
+
+/// Sets a field to ids, secrets, dates, or an authority that was parsed: all of them are visible ASCII.
+pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 
@@ -86,6 +127,8 @@ pub(super) struct Refusal {
     pub(super) title: &'static str,
     pub(super) text: String,
     retry_after: Option<u64>,
+    /// The page to look at again, where waiting may help.
+    page: Option<String>,
 }
 
 impl Refusal {
@@ -95,6 +138,7 @@ impl Refusal {
             title,
             text: text.into(),
             retry_after: None,
+            page: None,
         }
     }
 
@@ -108,21 +152,64 @@ impl Refusal {
         Self::new(StatusCode::GONE, "Gone", text)
     }
 
-    pub(super) fn busy(rest: std::time::Duration) -> Self {
+    pub(super) fn all_gone() -> Self {
+        let text = "The files that were here are gone. They were downloaded, their time was up, or they were removed.";
+        Self::new(StatusCode::GONE, "Gone", text)
+    }
+
+    /// What is left of the lease is not known.
+    pub(super) fn spent(lease: Duration) -> Self {
+        let text = "You have had so much of this download already that it cannot begin again. What is still missing of it \
+                    may be had: let the download go on where it has stopped.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Repeated too often", text).after(lease)
+    }
+
+    pub(super) fn busy(rest: Duration) -> Self {
+        let text =
+            "Somebody is downloading this right now. If that does not end well, it can be tried again later.";
+        Self::new(StatusCode::LOCKED, "Being downloaded", text).after(rest)
+    }
+
+    /// Nobody is downloading; `text` says for how long somebody else may still.
+    pub(super) fn stopped(text: &str, rest: Duration) -> Self {
+        Self::new(StatusCode::LOCKED, "Waiting for somebody else", text).after(rest)
+    }
+
+    pub(super) fn uncertain(rest: Duration) -> Self {
+        let text = "A download of this was interrupted at its very end, and perhaps it has arrived. Only who began it can \
+                    go on, unless the sender gives it another try.";
+        Self::new(StatusCode::LOCKED, "Perhaps downloaded", text).after(rest)
+    }
+
+    /// Where somebody who waits may look again.
+    pub(super) fn seen_at(self, page: String) -> Self {
+        Self {
+            page: Some(page),
+            ..self
+        }
+    }
+
+    fn after(self, rest: Duration) -> Self {
         let seconds = rest.as_millis().div_ceil(1000).max(1);
         Self {
             retry_after: Some(u64::try_from(seconds).unwrap_or(u64::MAX)),
-            ..Self::new(
-                StatusCode::LOCKED,
-                "Being downloaded",
-                "Somebody is downloading this file right now. If that does not end well, it can be tried again later.",
-            )
+            ..self
         }
+    }
+
+    pub(super) fn not_yours() -> Self {
+        let text = "Only who has uploaded it can do that.";
+        Self::new(StatusCode::FORBIDDEN, "Not yours", text)
     }
 
     pub(super) fn cross_site() -> Self {
         let text = "Another site has sent your browser here. Open the link yourself, then use the button.";
         Self::new(StatusCode::FORBIDDEN, "Not from there", text)
+    }
+
+    pub(super) fn not_that_way() -> Self {
+        let text = "That cannot be done at this address.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Not that way", text)
     }
 
     pub(super) fn too_slow() -> Self {
@@ -134,16 +221,27 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "That did not work", text)
     }
 
-    pub(super) fn too_large(max_size: u64) -> Self {
+    pub(super) fn too_large(max_size: u64, several: bool) -> Self {
+        let what = if several { "files are together" } else { "file is" };
         let text = format!(
-            "The file is larger than {}, the most that is taken here.",
+            "The {what} larger than {}, the most that is taken here.",
             size_words(max_size)
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text)
     }
 
     pub(super) fn answer(self, wants: Wants) -> Response {
-        let mut response = notice(self.status, self.title, &self.text, wants);
+        let mut response = match wants {
+            Wants::Page => page(
+                self.status,
+                &Notice {
+                    title: self.title,
+                    text: &self.text,
+                    again: self.page.as_deref(),
+                },
+            ),
+            Wants::Text => notice(self.status, self.title, &self.text, wants),
+        };
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -164,7 +262,7 @@ impl From<CatalogError> for Refusal {
                             Try again later.";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "No room", text)
             }
-            CatalogError::Died | CatalogError::Database(_) => broken(&error),
+            CatalogError::Died | CatalogError::Broken(_) => broken(&error),
         }
     }
 }
@@ -183,12 +281,16 @@ impl Refusal {
     pub(super) fn of_intake(error: IntakeError, max_size: u64) -> Self {
         match error {
             IntakeError::Aborted => Self::bad_request("The upload stopped before its end; nothing was kept."),
-            IntakeError::TooLarge => Self::too_large(max_size),
+            IntakeError::TooLarge { several } => Self::too_large(max_size, several),
             IntakeError::Full => full(),
             IntakeError::Catalog(error) => error.into(),
             IntakeError::Disk(error) => broken(&error),
-            IntakeError::Random(error) => broken(&error),
+            IntakeError::Random(error) => Self::of_random(error),
         }
+    }
+
+    pub(super) fn of_random(error: getrandom::Error) -> Self {
+        broken(&error)
     }
 }
 

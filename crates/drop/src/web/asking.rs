@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use axum::extract::Query;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
@@ -13,15 +13,23 @@ use serde::Deserialize;
 
 use crate::config::words;
 use crate::file_drop::Limits;
-use crate::id::FileId;
+use crate::id::DropId;
+use crate::secret::Secret;
 
 /// The owner's token, in requests and in the answer to an upload.
 pub(super) const OWNER: HeaderName = HeaderName::from_static("truehop-owner");
 /// How long the file waits (request), and until when (answer).
 pub(super) const EXPIRES: HeaderName = HeaderName::from_static("truehop-expires");
 
-/// The name of the cookie that holds the owner's token; its path is the file's.
-pub(super) const COOKIE: &str = "owner";
+/// By what the uploader wants to be known as the owner.
+pub(super) const OWNER_RULE: HeaderName = HeaderName::from_static("truehop-owner-rule");
+/// The collection that a request belongs to; in answers, the one that it began or joined.
+pub(super) const COLLECTION: HeaderName = HeaderName::from_static("truehop-collection");
+
+/// The name of the cookie that holds the owner's token; its path is the drop's.
+pub(super) const OWNER_COOKIE: &str = "owner";
+/// The same, of the collection's name.
+pub(super) const COLLECTION_COOKIE: &str = "collection";
 
 /// Substrings, in lower case, of the names of programs that fetch links to make previews or indexes of them.
 ///
@@ -52,6 +60,11 @@ const PREVIEWERS: [&str; 23] = [
     "yandexbot",
 ];
 
+/// As what a page includes something, as browsers say it (`Sec-Fetch-Dest`).
+const PARTS: [&str; 11] = [
+    "audio", "embed", "font", "frame", "iframe", "image", "object", "script", "style", "track", "video",
+];
+
 /// In what form the answer is wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Wants {
@@ -80,7 +93,26 @@ pub(super) struct Asking {
     /// The browser or a program only looks ahead: nobody has asked for the bytes.
     pub(super) is_preview: bool,
     pub(super) origin: Origin,
+    /// The collection that is shown: in the query, in the header, or by a cookie.
+    pub(super) collection: Option<Secret>,
+    /// Only the link says so, and that may be somebody else's who wants to know the collection's name beforehand.
+    pub(super) is_linked: bool,
+    pub(super) has_range: bool,
     tokens: Vec<String>,
+}
+
+/// The fields of a query that mean something here.
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    expires: Option<String>,
+    owner: Option<String>,
+    collection: Option<String>,
+}
+
+impl Asked {
+    fn of(uri: &Uri) -> Option<Self> {
+        Query::try_from_uri(uri).ok().map(|Query(asked)| asked)
+    }
 }
 
 impl Asking {
@@ -101,13 +133,17 @@ impl Asking {
                 Wants::Text
             },
             is_https: scheme == "https",
-            // Whoever makes previews does not press buttons; but a browser may look ahead in any way.
-            is_preview: looks_ahead(headers) || (!is_post && makes_previews(headers)),
+            // Whoever makes previews does not press buttons, nor does a page; but a browser may look ahead in any way.
+            is_preview: looks_ahead(headers)
+                || (!is_post && (makes_previews(headers) || is_for_a_page(headers))),
             origin: match is_post {
                 true => origin(headers, &site),
                 false => Origin::Ours,
             },
             site,
+            is_linked: is_linked(uri, headers),
+            collection: collection(uri, headers),
+            has_range: headers.contains_key(header::RANGE),
             tokens: tokens(headers),
         }
     }
@@ -118,7 +154,7 @@ impl Asking {
     }
 
     /// The link to share.
-    pub(super) fn link(&self, id: &FileId) -> String {
+    pub(super) fn link(&self, id: &DropId) -> String {
         format!("{}/d/{id}", self.site)
     }
 }
@@ -152,6 +188,16 @@ fn makes_previews(headers: &HeaderMap) -> bool {
         .is_some_and(|agent| PREVIEWERS.iter().any(|name| agent.contains(name)))
 }
 
+/// Whether a page wants it and not a person: as an image, in a frame, for a script of another site. What a person opens or
+/// saves is a navigation, also when a browser goes on with it; a browser that fetches it by itself says that no site is
+/// behind it.
+fn is_for_a_page(headers: &HeaderMap) -> bool {
+    let says = |name: &'static str| headers.get(name).map(HeaderValue::as_bytes);
+    let is_part = says("sec-fetch-dest").is_some_and(|dest| PARTS.iter().any(|part| part.as_bytes() == dest));
+    let is_ours = matches!(says("sec-fetch-site"), Some(b"same-origin" | b"none"));
+    is_part || (says("sec-fetch-mode").is_some_and(|mode| mode != b"navigate") && !is_ours)
+}
+
 /// `Sec-Fetch-Site` when there is one; browsers send it where the connection can be trusted. Else `Origin`, which is
 /// older.
 fn origin(headers: &HeaderMap, site: &str) -> Origin {
@@ -179,18 +225,43 @@ fn place(site: &str) -> Option<(String, String, u16)> {
 }
 
 fn tokens(headers: &HeaderMap) -> Vec<String> {
-    let shown = headers
-        .get_all(OWNER)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let cookies = headers
-        .get_all(header::COOKIE)
+    shown(headers, &OWNER)
+        .chain(cookies(headers, OWNER_COOKIE))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn collection(uri: &Uri, headers: &HeaderMap) -> Option<Secret> {
+    let asked = Asked::of(uri).unwrap_or_default();
+    asked
+        .collection
+        .as_deref()
+        .into_iter()
+        .chain(shown(headers, &COLLECTION))
+        .chain(cookies(headers, COLLECTION_COOKIE))
+        .find_map(Secret::parse)
+}
+
+fn is_linked(uri: &Uri, headers: &HeaderMap) -> bool {
+    let asked = Asked::of(uri).unwrap_or_default();
+    let mut carried = shown(headers, &COLLECTION).chain(cookies(headers, COLLECTION_COOKIE));
+    asked
+        .collection
+        .is_some_and(|linked| carried.all(|shown| shown != linked))
+}
+
+fn shown<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> + use<'h> {
+    headers
+        .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
+}
+
+fn cookies<'h>(headers: &'h HeaderMap, wanted: &'static str) -> impl Iterator<Item = &'h str> {
+    shown(headers, &header::COOKIE)
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter_map(|(name, value)| (name == COOKIE).then_some(value));
-    shown.chain(cookies).map(str::to_owned).collect()
+        .filter_map(move |(name, value)| (name == wanted).then_some(value))
 }
 
 /// The name at the end of an upload's path, decoded.
@@ -198,19 +269,24 @@ pub(super) fn name_in(uri: &Uri) -> String {
     percent_decode_str(uri.path()).decode_utf8_lossy().into_owned()
 }
 
-/// How long a tool's upload shall wait: `Truehop-Expires`, or `?expires=`, or the default.
-pub(super) fn expires_of(uri: &Uri, headers: &HeaderMap, limits: &Limits) -> Result<Duration, String> {
+/// How long a tool's upload shall wait: `Truehop-Expires`, or `?expires=`. `None` when it does not say.
+pub(super) fn expires_of(
+    uri: &Uri,
+    headers: &HeaderMap,
+    limits: &Limits,
+) -> Result<Option<Duration>, String> {
     if let Some(value) = headers.get(EXPIRES) {
-        return parse_expires(value.to_str().unwrap_or_default(), limits);
+        return parse_expires(value.to_str().unwrap_or_default(), limits).map(Some);
     }
-    #[derive(Deserialize)]
-    struct Asked {
-        expires: Option<String>,
-    }
-    match Query::<Asked>::try_from_uri(uri) {
-        Ok(Query(Asked { expires: Some(text) })) => parse_expires(&text, limits),
-        Ok(_) => Ok(limits.expires),
-        Err(_) => Err("The query cannot be read; write ?expires=1h.".to_owned()),
+    let asked = Asked::of(uri).ok_or("The query cannot be read; write ?expires=1h.")?;
+    asked.expires.map(|text| parse_expires(&text, limits)).transpose()
+}
+
+/// By what a tool wants to be known as the owner: `Truehop-Owner-Rule`, or `?owner=`.
+pub(super) fn owner_rule_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    match headers.get(OWNER_RULE) {
+        Some(value) => Some(value.to_str().unwrap_or_default().to_owned()),
+        None => Asked::of(uri).and_then(|asked| asked.owner),
     }
 }
 
@@ -220,18 +296,18 @@ pub(super) fn parse_expires(text: &str, limits: &Limits) -> Result<Duration, Str
     match humantime::parse_duration(text.trim()) {
         Ok(asked) if asked > limits.max_expires => Err(format!(
             "A file is kept for at most {longest} here; \"{}\" is longer.",
-            shown(text)
+            excerpt(text)
         )),
         Ok(asked) if asked >= Duration::from_secs(1) => Ok(asked),
         _ => Err(format!(
             "\"{}\" is no time that a file can be kept for; write a number with a unit, such as 1h or 3d, at most {longest}.",
-            shown(text)
+            excerpt(text)
         )),
     }
 }
 
 /// What somebody sent, short enough to be shown to them.
-fn shown(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
@@ -304,6 +380,37 @@ mod tests {
     }
 
     #[test]
+    fn what_a_page_includes_nobody_has_asked_for() {
+        let (site, mode, dest) = ("sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest");
+        for (headers, is_preview) in [
+            (
+                &[(site, "cross-site"), (mode, "navigate"), (dest, "document")][..],
+                false,
+            ),
+            (
+                &[(site, "cross-site"), (mode, "navigate"), (dest, "empty")],
+                false,
+            ),
+            (&[(site, "same-origin"), (mode, "cors"), (dest, "empty")], false),
+            (&[(site, "none"), (mode, "no-cors"), (dest, "empty")], false),
+            (&[(site, "cross-site"), (mode, "no-cors"), (dest, "empty")], true),
+            (&[(site, "same-site"), (mode, "cors"), (dest, "empty")], true),
+            (&[(mode, "no-cors")], true),
+            (
+                &[(site, "cross-site"), (mode, "navigate"), (dest, "iframe")],
+                true,
+            ),
+            (&[(site, "same-origin"), (mode, "no-cors"), (dest, "image")], true),
+        ] {
+            assert_eq!(ask("/", headers).is_preview, is_preview, "{headers:?}");
+            assert!(!asking(Method::POST, "/", headers).is_preview, "{headers:?}");
+        }
+        for part in PARTS {
+            assert!(ask("/", &[(dest, part)]).is_preview, "{part}");
+        }
+    }
+
+    #[test]
     fn a_form_is_ours_when_the_browser_says_so_or_nobody_says_anything() {
         let site = "https://files.example.org/";
         let post = |headers: &[_]| asking(Method::POST, site, headers).origin;
@@ -353,5 +460,37 @@ mod tests {
             ],
         );
         assert_eq!(asking.tokens().collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_collection_is_shown_by_the_query_else_the_header_else_a_cookie() {
+        let named = |letter: &str| format!("{}A", letter.repeat(21));
+        let (query, header, cookie) = (named("a"), named("b"), named("c"));
+        let uri = format!("/d/x/raw?collection={query}");
+        let headers = |names: &[(HeaderName, String)]| -> HeaderMap {
+            let of = |(name, value): &(HeaderName, String)| (name.clone(), value.parse().unwrap());
+            names.iter().map(of).collect()
+        };
+        let both = headers(&[
+            (COLLECTION, header.clone()),
+            (
+                header::COOKIE,
+                format!("collection=nonsense; collection={cookie}"),
+            ),
+        ]);
+        let only = headers(&[(
+            header::COOKIE,
+            format!("collection=nonsense; collection={cookie}"),
+        )]);
+        for (uri, headers, expected) in [
+            (uri.as_str(), &both, Some(query)),
+            ("/d/x/raw?collection=short", &both, Some(header)),
+            ("/d/x/raw", &only, Some(cookie)),
+            ("/d/x/raw", &headers(&[]), None),
+        ] {
+            let asking = Asking::of(&Method::GET, &uri.parse().unwrap(), headers);
+            let shown = asking.collection.map(|secret| secret.as_str().to_owned());
+            assert_eq!(shown, expected, "{uri}");
+        }
     }
 }

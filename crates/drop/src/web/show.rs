@@ -1,130 +1,194 @@
-//! The page of a file: one for its owner, one for everybody else.
+//! The page of a drop: one for its owner, one for everybody else. The same in lines for tools.
 //!
 //! Invariant: looking changes nothing.
 
-use std::sync::Arc;
+use std::fmt::Write;
 
-use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use truehop_tower::Client;
-use truehop_tower::truehop::Resolution;
 
-use crate::catalog::Record;
-use crate::file_drop::Shared;
-use crate::id::FileId;
-use crate::lifecycle::{Ending, Phase, State as FileState};
-use crate::owner::{Mark, Verdict};
+use crate::catalog::FileRecord;
+use crate::config::OwnerRule;
+use crate::lifecycle::{Phase, Refused};
+use crate::owner::Mark;
 use crate::web::answer::{self, Refusal, size_words};
-use crate::web::asking::{Asking, Wants};
-use crate::web::pages::{ForOwner, ForRecipient, Live};
+use crate::web::asking::Wants;
+use crate::web::offer;
+use crate::web::pages::{Choice, ForOwner, ForRecipient, Live, Owned, Waiting};
+use crate::web::visit::Visit;
+use crate::web::words::{self, PERCENT, course, percent, rest};
 
-pub(super) async fn get(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    Client(client): Client,
-    request: Request,
-) -> Response {
-    let asking = Asking::of(request.method(), request.uri(), request.headers());
-    show(&shared, &asking, &id, &client)
-        .await
-        .unwrap_or_else(|refusal| refusal.answer(asking.wants))
+pub(super) async fn get(visit: Visit) -> Response {
+    show(&visit).unwrap_or_else(|refusal| refusal.answer(visit.asking.wants))
 }
 
-pub(super) async fn show(
-    shared: &Shared,
-    asking: &Asking,
-    id: &str,
-    client: &Resolution,
-) -> Result<Response, Refusal> {
-    let record = known(shared, id).await?;
-    let verdict = judge(shared, asking, &record, client);
-    let phase = record.life.phase(&shared.terms, shared.clock.now());
-    Ok(match (phase, verdict, asking.wants) {
-        (Phase::Receiving, ..) => return Err(Refusal::not_found()),
-        (Phase::Due(_) | Phase::Over, Verdict::Owner(_), Wants::Page) => {
-            answer::page(StatusCode::GONE, &owner_of_gone(&record, phase))
+pub(super) fn show(visit: &Visit) -> Result<Response, Refusal> {
+    Ok(match (visit.owner(), visit.asking.wants) {
+        (Some(mark), Wants::Page) => {
+            let page = for_owner(visit, mark);
+            answer::page(status(page.live.is_some()), &page)
         }
-        (Phase::Due(_) | Phase::Over, Verdict::Owner(_), Wants::Text) => {
-            let page = owner_of_gone(&record, phase);
-            let since = page.since.map_or(String::new(), |at| format!(" {}.", at.words));
-            answer::text(StatusCode::GONE, format!("{}{since}\n", page.state))
+        (Some(mark), Wants::Text) => {
+            let page = for_owner(visit, mark);
+            answer::text(status(page.live.is_some()), owners_lines(visit, &page))
         }
-        (Phase::Due(_) | Phase::Over, ..) => return Err(Refusal::gone()),
-        (Phase::Closing { .. }, Verdict::Other | Verdict::Unknown(_), _) => return Err(Refusal::gone()),
-        (
-            Phase::Ready | Phase::Collecting { .. } | Phase::Closing { .. },
-            Verdict::Owner(mark),
-            Wants::Page,
-        ) => answer::page(
-            StatusCode::OK,
-            &owner_of_live(shared, asking, &record, phase, mark),
-        ),
-        (Phase::Ready | Phase::Collecting { .. }, _, Wants::Page) => {
-            answer::page(StatusCode::OK, &recipient(shared, &record, phase))
-        }
-        (Phase::Ready | Phase::Collecting { .. } | Phase::Closing { .. }, verdict, Wants::Text) => {
-            answer::text(StatusCode::OK, lines(shared, asking, &record, phase, verdict))
-        }
+        (None, Wants::Page) => answer::page(StatusCode::OK, &for_recipient(visit)?),
+        (None, Wants::Text) => answer::text(StatusCode::OK, recipients_lines(visit, &for_recipient(visit)?)),
     })
 }
 
-/// The record of a file that there is, or was and still has a receipt.
-pub(super) async fn known(shared: &Shared, id: &str) -> Result<Record, Refusal> {
-    let id = FileId::parse(id).ok_or_else(Refusal::not_found)?;
-    let record = shared.catalog.find(&id).await?.ok_or_else(Refusal::not_found)?;
-    let now = shared.clock.now();
-    let forgotten = record
-        .ended_at
-        .is_some_and(|at| at.plus(shared.terms.receipts) <= now);
-    if forgotten || record.life.state == FileState::Receiving {
-        return Err(Refusal::not_found());
+fn status(is_live: bool) -> StatusCode {
+    if is_live { StatusCode::OK } else { StatusCode::GONE }
+}
+
+fn for_recipient(visit: &Visit) -> Result<ForRecipient<'_>, Refusal> {
+    let files: Vec<Waiting<'_>> = visit
+        .record
+        .files
+        .iter()
+        .map(|file| waiting(visit, file))
+        .collect();
+    let is_there = |file: &&FileRecord| having(visit, file) != Err(Refused::Gone);
+    let there: Vec<&FileRecord> = visit.record.files.iter().filter(is_there).collect();
+    if there.is_empty() {
+        return Err(offer::gone(visit));
     }
-    Ok(record)
+    // What the button for all of them leads to.
+    let open = offer::together(visit);
+    let left = |file: &&FileRecord| {
+        let attempts = visit.shared.terms.attempts;
+        attempts.saturating_sub(file.life.attempts).max(1)
+    };
+    Ok(ForRecipient {
+        size: size_words(open.iter().map(|file| file.life.size).sum()),
+        open: open.len(),
+        expires: there
+            .iter()
+            .map(|file| file.life.expires_at)
+            .min()
+            .map(Into::into),
+        attempts_left: there.iter().map(left).min().unwrap_or(1),
+        path: visit.path(),
+        files,
+    })
 }
 
-pub(super) fn judge(shared: &Shared, asking: &Asking, record: &Record, client: &Resolution) -> Verdict {
-    shared.recognition.judge(record.kept(), asking.tokens(), client)
+/// What the file's button would come to.
+fn having(visit: &Visit, file: &FileRecord) -> Result<(), Refused> {
+    visit.would_get(file, file.life.size)
 }
 
-fn recipient<'a>(shared: &Shared, record: &'a Record, phase: Phase) -> ForRecipient<'a> {
-    ForRecipient {
-        name: name_of(record),
-        size: size_words(record.size),
-        expires: record.life.expires_at.into(),
-        attempts_left: attempts_left(shared, record),
-        busy: matches!(phase, Phase::Collecting { .. }),
-        path: format!("/d/{}", record.id),
-    }
-}
-
-fn owner_of_live<'a>(
-    shared: &Shared,
-    asking: &Asking,
-    record: &'a Record,
-    phase: Phase,
-    mark: Mark,
-) -> ForOwner<'a> {
-    let (headline, state) = state_words(record, phase);
-    ForOwner {
-        headline,
-        state,
-        since: None,
-        live: Some(Live {
-            link: asking.link(&record.id),
-            path: format!("/d/{}", record.id),
-            name: name_of(record),
-            size: size_words(record.size),
-            expires: record.life.expires_at.into(),
-            recognised: recognised(mark, record.uploader.is_some()),
-            warning: warning(shared, record),
+fn waiting<'a>(visit: &Visit, file: &'a FileRecord) -> Waiting<'a> {
+    let holds = visit.holds(file);
+    let having = having(visit, file);
+    let left = |until: crate::clock::Timestamp| rest(until.after(visit.record.now));
+    let note = match (visit.phase(file), holds) {
+        (Phase::Ready | Phase::Receiving, _) => None,
+        (Phase::Collecting { .. } | Phase::Uncertain, true) if having == Err(Refused::Spent) => {
+            Some("Your download was repeated so often that it can only go on where it has stopped.".to_owned())
+        }
+        (Phase::Collecting { .. }, true) => Some(format!(
+            "Your download has come to {}{PERCENT}; you can go on, or start again.",
+            percent(file)
+        )),
+        (Phase::Uncertain, true) => {
+            Some("Your download was interrupted at its very end; you can go on, or start again.".to_owned())
+        }
+        (Phase::Closing { until }, true) => {
+            Some(format!("Its time is up. You have {} to come to the end.", left(until)))
+        }
+        (Phase::Collecting { .. }, false) if file.is_alive => Some(format!(
+            "Somebody is downloading it right now ({}{PERCENT}). If that download does not end well, you can try again \
+             later.",
+            percent(file)
+        )),
+        (Phase::Collecting { until }, false) => Some(words::stopped(visit, file, until)),
+        (Phase::Uncertain, false) => Some(
+            "A download was interrupted at its very end, and perhaps it has arrived. Only who began it can go on, unless \
+             the sender gives it another try."
+                .to_owned(),
+        ),
+        (Phase::Over, _) if having.is_ok() => file.life.again_until.map(|until| {
+            format!("You have downloaded it. If it did not arrive, you can try once more within {}.", left(until))
         }),
+        (Phase::Closing { .. } | Phase::Due(_) | Phase::Over, _) => Some("Gone.".to_owned()),
+    };
+    Waiting {
+        number: file.number,
+        name: file.name.as_deref(),
+        size: size_words(file.life.size),
+        note,
+        is_open: having.is_ok(),
+    }
+}
+
+fn for_owner(visit: &Visit, mark: Mark) -> ForOwner<'_> {
+    let owned = |file| {
+        let file: &FileRecord = file;
+        Owned {
+            number: file.number,
+            name: file.name.as_deref(),
+            size: size_words(file.life.size),
+            course: course(visit, file),
+        }
+    };
+    let files: Vec<Owned<'_>> = visit.record.files.iter().map(owned).collect();
+    let live = || {
+        visit
+            .record
+            .files
+            .iter()
+            .zip(&files)
+            .filter(|(_, owned)| owned.course.is_live)
+    };
+    let expires = live().map(|(file, _)| file.life.expires_at).max();
+    let live = expires.map(|expires| Live {
+        link: visit.asking.link(&visit.record.id),
+        expires: expires.into(),
+        choices: Choice::all(&visit.shared.limits),
+        recognised: recognised(mark, visit.record.uploader.is_some(), visit.record.rule),
+        count: live().count(),
+    });
+    ForOwner {
+        headline: headline(&files),
+        path: visit.path(),
+        warning: warning(visit, live.is_some()),
+        live,
+        is_moving: visit.record.files.iter().any(|file| file.is_alive),
+        files,
+    }
+}
+
+/// The drop in a word.
+fn headline(files: &[Owned<'_>]) -> String {
+    if let [file] = files {
+        return file.course.headline.to_owned();
+    }
+    let count = |is: fn(&words::Course) -> bool| files.iter().filter(|file| is(&file.course)).count();
+    let (live, delivered) = (
+        count(|course| course.is_live),
+        count(|course| course.is_delivered),
+    );
+    if count(|course| course.is_live && course.is_moving) > 0 {
+        "Being downloaded".to_owned()
+    } else if delivered == files.len() {
+        "Delivered".to_owned()
+    } else if delivered > 0 {
+        format!("{delivered} of {} delivered", files.len())
+    } else if live > 0 {
+        "Ready to share".to_owned()
+    } else {
+        "Gone".to_owned()
     }
 }
 
 /// Why we think that this is the owner, and who else would be.
-fn recognised(mark: Mark, address_counts: bool) -> &'static str {
+fn recognised(mark: Mark, address_counts: bool, rule: OwnerRule) -> &'static str {
     match (mark, address_counts) {
+        (Mark::Address, _) if rule == OwnerRule::Address => {
+            "We know you as the uploader by your address. Everybody at that address counts as the uploader too, and \
+             can delete it. Nothing of the address is kept once it is gone, so nobody can tell you then what became of it."
+        }
         (Mark::Token, false) => {
             "We know you as the uploader by a secret that this browser keeps, not by your address."
         }
@@ -140,135 +204,128 @@ fn recognised(mark: Mark, address_counts: bool) -> &'static str {
 }
 
 /// What the owner should know about addresses that were not to be found.
-fn warning(shared: &Shared, record: &Record) -> Option<String> {
+fn warning(visit: &Visit, is_live: bool) -> Option<String> {
+    let record = &visit.record;
     if let Some(why) = record.unknown_why.as_deref().filter(|_| record.unknown > 0) {
+        let downloads = match record.unknown {
+            1 => "One download".to_owned(),
+            count => format!("{count} downloads"),
+        };
         return Some(format!(
-            "{} download(s) came from an address that could not be determined ({why}) and counted as somebody else's.",
-            record.unknown
+            "{downloads} came from an address that could not be determined ({why}) and counted as somebody else's."
         ));
     }
-    let unknown_uploader = shared.recognition.rule.uses_address() && record.uploader.is_none();
+    // It is erased with the bytes.
+    let unknown_uploader = is_live && record.rule.uses_address() && record.uploader.is_none();
     unknown_uploader.then(|| {
         "The address of this upload could not be determined, so nobody will be known as its owner by address.".to_owned()
     })
 }
 
-fn state_words(record: &Record, phase: Phase) -> (&'static str, String) {
-    match phase {
-        Phase::Collecting { .. } => (
-            "Being downloaded",
-            "Somebody is downloading it right now.".to_owned(),
-        ),
-        Phase::Closing { .. } => (
-            "Time is up",
-            "Its time is up. Somebody who began before that is still downloading it.".to_owned(),
-        ),
-        _ => ("Ready to share", format!("Waiting. {}", begun_words(record))),
-    }
+/// Writing to a `String` does not fail.
+macro_rules! line {
+    ($to:expr $(, $($text:tt)*)?) => {{ let _ = writeln!($to $(, $($text)*)?); }};
 }
 
-/// What is known about the downloads so far.
-fn begun_words(record: &Record) -> String {
-    let failed = match record.life.attempts {
-        0 => None,
-        1 => Some("One download was begun and did not reach its end.".to_owned()),
-        n => Some(format!("{n} downloads were begun and did not reach their end.")),
+fn recipients_lines(visit: &Visit, page: &ForRecipient<'_>) -> String {
+    let mut lines = String::new();
+    let is_one = match page.files.as_slice() {
+        [file] => {
+            line!(
+                lines,
+                "name:    {}\nsize:    {}",
+                file.name.unwrap_or("file"),
+                file.size
+            );
+            if let Some(note) = &file.note {
+                line!(lines, "state:   {note}");
+            }
+            true
+        }
+        files => {
+            for file in files {
+                let note = file.note.as_deref().unwrap_or("Waiting.");
+                line!(lines, "{}: {note}", listed(file.number, file.name, &file.size));
+            }
+            line!(lines);
+            false
+        }
     };
-    let interrupted = match record.interrupted {
-        0 => None,
-        1 => Some("One download was interrupted here; whether it was complete is not known.".to_owned()),
-        n => Some(format!(
-            "{n} downloads were interrupted here; whether they were complete is not known."
-        )),
-    };
-    match (failed, interrupted) {
-        (None, None) => "Nobody has downloaded it yet.".to_owned(),
-        (Some(words), None) | (None, Some(words)) => words,
-        (Some(failed), Some(interrupted)) => format!("{failed} {interrupted}"),
+    if let Some(expires) = &page.expires {
+        line!(lines, "expires: {}", expires.words);
     }
-}
-
-fn owner_of_gone(record: &Record, phase: Phase) -> ForOwner<'static> {
-    let ending = match phase {
-        Phase::Due(ending) => Some(ending),
-        _ => record.ending,
-    };
-    let untouched = record.life.attempts == 0 && record.interrupted == 0;
-    let (headline, state) = match ending {
-        Some(Ending::Delivered) if record.life.state == FileState::Delivered => (
-            "Delivered",
-            "Somebody else has all of it; it is about to be deleted here. Delivered",
-        ),
-        Some(Ending::Delivered) => ("Delivered and deleted", "Somebody else has all of it. Delivered"),
-        Some(Ending::Expired) if record.is_alive => (
-            "Expired",
-            "A download that was under way is being stopped; whether it was complete will be known soon. Expired",
-        ),
-        Some(Ending::Expired) if untouched => ("Expired", "Nobody has downloaded it in time. Expired"),
-        Some(Ending::Expired) => (
-            "Expired",
-            "Nobody is known to have all of it: downloads were begun and did not reach their end in time. Expired",
-        ),
-        Some(Ending::Withdrawn) if record.is_alive => (
-            "Deleted by you",
-            "A download that was under way is being stopped; whether it was complete will be known soon. Deleted",
-        ),
-        Some(Ending::Withdrawn) if untouched => (
-            "Deleted by you",
-            "You have deleted it before anybody had it. Deleted",
-        ),
-        Some(Ending::Withdrawn) => (
-            "Deleted by you",
-            "You have deleted it. Nobody is known to have all of it: downloads were begun and did not reach their \
-             end. Deleted",
-        ),
-        Some(Ending::Exhausted) => (
-            "Deleted",
-            "Too many downloads were begun and did not reach their end. Deleted",
-        ),
-        Some(Ending::Lost) => (
-            "Lost",
-            "The server has lost the file; its operator finds the reason in the log. Noticed",
-        ),
-        None => ("Gone", "The file is gone. Ended"),
-    };
-    let since = match phase {
-        Phase::Due(Ending::Expired) => Some(record.life.expires_at),
-        _ => record.ended_at,
-    };
-    ForOwner {
-        headline,
-        state: state.to_owned(),
-        since: since.map(Into::into),
-        live: None,
-    }
-}
-
-fn lines(shared: &Shared, asking: &Asking, record: &Record, phase: Phase, verdict: Verdict) -> String {
-    let mut lines = format!(
-        "name:    {}\nsize:    {}\nexpires: {}\n",
-        name_of(record),
-        size_words(record.size),
-        record.life.expires_at.http()
-    );
-    if let Verdict::Owner(_) = verdict {
-        lines += &format!(
-            "state:   {}\n\nThis is your file: your downloads do not count.\n",
-            state_words(record, phase).1
-        );
+    let what = if is_one {
+        "It can be downloaded once: as soon as you have all of it, it is"
     } else {
-        lines += &format!(
-            "\nIt can be downloaded once: as soon as you have all of it, it is deleted here. Attempts left: {}.\n",
-            attempts_left(shared, record)
-        );
+        "Each file can be downloaded once: as soon as you have all of one, it is"
+    };
+    line!(
+        lines,
+        "\n{what} deleted here. Attempts left: {}.",
+        page.attempts_left
+    );
+    let link = visit.asking.link(&visit.record.id);
+    if !is_one && page.open > 1 {
+        line!(lines, "\ncurl -OJ {link}/zip");
     }
-    lines + &format!("\ncurl -OJ {}/raw\n", asking.link(&record.id))
+    for file in page.files.iter().filter(|file| file.is_open) {
+        match is_one {
+            true => line!(lines, "\ncurl -OJ {link}/raw"),
+            false => line!(lines, "curl -OJ {link}/{}/raw", file.number),
+        }
+    }
+    lines
 }
 
-fn attempts_left(shared: &Shared, record: &Record) -> u32 {
-    shared.terms.attempts.saturating_sub(record.life.attempts).max(1)
+/// `2. a.txt, 7 bytes`; names are erased with the bytes.
+fn listed(number: u32, name: Option<&str>, size: &str) -> String {
+    let name = name.map_or(String::new(), |name| format!("{name}, "));
+    format!("{number}. {name}{size}")
 }
 
-pub(super) fn name_of(record: &Record) -> &str {
-    record.name.as_deref().unwrap_or("file")
+fn owners_lines(visit: &Visit, page: &ForOwner<'_>) -> String {
+    let mut lines = String::new();
+    let link = visit.asking.link(&visit.record.id);
+    let since = |file: &Owned<'_>| {
+        let since = file.course.since.as_ref();
+        since.map_or(String::new(), |at| format!(" {}{}", at.words, file.course.behind))
+    };
+    match (page.files.as_slice(), &page.live) {
+        ([file], None) => line!(lines, "{}{}", file.course.words, since(file)),
+        ([file], Some(_)) => {
+            line!(
+                lines,
+                "name:    {}\nsize:    {}",
+                file.name.unwrap_or("file"),
+                file.size
+            );
+            line!(lines, "state:   {}", file.course.words);
+        }
+        (files, _) => {
+            for file in files {
+                let file_line = listed(file.number, file.name, &file.size);
+                line!(lines, "{file_line}: {}{}", file.course.words, since(file));
+            }
+            line!(lines);
+        }
+    }
+    if let Some(live) = &page.live {
+        line!(lines, "expires: {}", live.expires.words);
+        line!(lines, "\nThis is yours: your downloads do not count.");
+    }
+    if let Some(warning) = &page.warning {
+        line!(lines, "\n{warning}");
+    }
+    for file in page.files.iter().filter(|file| file.course.can_again) {
+        let command = match visit.owner() {
+            Some(Mark::Token) => "curl -X POST -H 'Truehop-Owner: SECRET'",
+            _ => "curl -X POST",
+        };
+        line!(lines, "\nAnother try: {command} {link}/{}/again", file.number);
+    }
+    if page.live.is_some() {
+        let all = if page.files.len() == 1 { "raw" } else { "zip" };
+        line!(lines, "\ncurl -OJ {link}/{all}");
+    }
+    lines
 }

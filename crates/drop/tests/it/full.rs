@@ -129,7 +129,8 @@ async fn a_start_on_a_full_disk_uses_the_reserve_and_takes_it_back() {
     let site = Site::at(place.path().join("data"));
     let expired = site.upload("a", &"x".repeat(1_500_000)).await;
     let held = site.collect(&expired.path, AWAY).await;
-    site.advance(std::time::Duration::from_secs(86_400));
+    // A lease after its time is up.
+    site.advance(std::time::Duration::from_secs(86_400 + 120));
     let kept = site.upload("b", "y").await;
     let site = site.restart(|_, _| {
         drop(held);

@@ -54,7 +54,7 @@ async fn a_living_collection_is_alone_however_late_it_is() {
     for (later, rest) in [(0, "120"), (119, "1"), (1, "120"), (50_000, "120")] {
         site.advance(Duration::from_secs(later));
         site.drop.sweep().await;
-        let busy = site.collect(&file.path, "192.0.2.9").await;
+        let busy = site.collect(&file.path, STRANGER).await;
         assert_eq!(
             (busy.status, busy.header("retry-after")),
             (StatusCode::LOCKED, rest),
@@ -75,9 +75,11 @@ async fn a_clock_that_is_set_back_makes_nobody_wait_for_it() {
     site.advance(DAY / 2);
     let held = site.collect(&file.path, AWAY).await;
     *site.now.lock().unwrap() -= DAY / 2;
-    let busy = site.collect(&file.path, "192.0.2.9").await;
+    let busy = site.collect(&file.path, STRANGER).await;
     assert_eq!(busy.header("retry-after"), "120");
     drop(held);
+    site.until_raw_from(AWAY, &file.path, StatusCode::OK).await;
+    site.lapse().await;
     site.until_raw(&file.path, StatusCode::OK).await;
 }
 
@@ -88,14 +90,14 @@ async fn a_delivery_that_cannot_be_written_yet_keeps_others_out() {
     let file = site.upload("a", "content").await;
     let held = site.collect(&file.path, AWAY).await;
     let db = rusqlite::Connection::open(site.data.path().join("catalog.sqlite")).unwrap();
-    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON file WHEN new.ending IS NOT NULL
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON files WHEN new.ending IS NOT NULL
                   BEGIN SELECT raise(ABORT, 'not now'); END";
     db.execute_batch(refuse).unwrap();
     held.deliver().await;
     for _ in 0..5 {
         site.advance(Duration::from_secs(200));
         site.drop.sweep().await;
-        let other = site.collect(&file.path, "192.0.2.9").await;
+        let other = site.collect(&file.path, STRANGER).await;
         assert_eq!(other.status, StatusCode::LOCKED);
         tokio::time::advance(Duration::from_secs(11)).await;
     }
@@ -117,14 +119,12 @@ async fn a_stop_of_the_server_costs_no_attempt() {
     let held = site.collect(&file.path, AWAY).await;
     site.drop.stopping();
     drop(held);
-    site.until_raw(&file.path, StatusCode::OK).await;
-    assert_eq!(
-        site.rows("state = 'ready' AND attempts = 0 AND interrupted = 1"),
-        1
-    );
+    site.until_raw_from(AWAY, &file.path, StatusCode::OK).await;
+    assert_eq!(site.rows("attempts = 0 AND interrupted = 1"), 1);
+    site.lapse().await;
     let page = site.send(ask("GET", &file.path).page()).await.text().await;
     assert!(
-        page.contains("whether it was complete is not known") && !page.contains("Nobody has downloaded"),
+        page.contains("interrupted by the server") && !page.contains("Nobody has downloaded"),
         "{page}"
     );
     // Who got it all has it, also while we stop.
@@ -140,11 +140,8 @@ async fn a_file_that_cannot_be_read_costs_no_attempt() {
     let held = site.collect(&file.path, AWAY).await;
     assert!(held.body.collect().await.is_err());
     drop(held.courier);
-    site.until_raw(&file.path, StatusCode::OK).await;
-    assert_eq!(
-        site.rows("state = 'ready' AND attempts = 0 AND interrupted = 1"),
-        1
-    );
+    site.until_raw_from(AWAY, &file.path, StatusCode::OK).await;
+    assert_eq!(site.rows("attempts = 0 AND interrupted = 1"), 1);
 }
 
 #[tokio::test]
@@ -157,15 +154,18 @@ async fn a_file_that_is_being_collected_does_not_expire_under_its_recipient() {
     site.drop.sweep().await;
     assert_eq!(site.rows("state = 'collecting'"), 1);
     // Nobody else gets in any more, and the owner is told why it is still there.
-    assert_eq!(
-        site.collect(&file.path, "192.0.2.9").await.status,
-        StatusCode::GONE
-    );
+    assert_eq!(site.collect(&file.path, STRANGER).await.status, StatusCode::GONE);
     let page = site.send(ask("GET", &file.path).page()).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text().await.contains("is still downloading it"));
     assert_eq!(site.collect(&file.path, HOME).await.text().await, "content");
     drop(held);
+    // The one who began may go on, until a lease after the expiry.
+    site.until_raw_from(AWAY, &file.path, StatusCode::OK).await;
+    site.advance(Duration::from_secs(89));
+    site.until_raw_from(AWAY, &file.path, StatusCode::OK).await;
+    site.advance(Duration::from_secs(1));
+    assert_eq!(site.collect(&file.path, AWAY).await.status, StatusCode::GONE);
     until_told(&site, &file, "Nobody is known to have all of it").await;
     site.drop.sweep().await;
     assert!(site.on_disk().is_empty());
@@ -178,7 +178,8 @@ async fn who_began_in_time_has_a_lease_more_and_is_cut_off_then() {
     let file = site.upload("a", &content).await;
     site.advance(DAY - Duration::from_secs(1));
     let mut held = site.collect(&file.path, AWAY).await;
-    assert_eq!(site.drop.sweep().await, Some(Duration::from_secs(121)));
+    // The lease is due first; it is renewed.
+    assert_eq!(site.drop.sweep().await, Some(Duration::from_secs(120)));
     assert!(held.body.frame().await.unwrap().is_ok());
     site.advance(Duration::from_secs(120));
     site.drop.sweep().await;
@@ -211,10 +212,10 @@ async fn a_delivery_after_the_end_is_a_fact_and_the_receipt_says_so() {
         // Not "before anybody had it": nobody knows yet.
         until_told(&site, &file, "whether it was complete will be known soon").await;
         held.courier.unwrap().delivered();
-        until_told(&site, &file, "Somebody else has all of it").await;
+        until_told(&site, &file, "Delivered Fri, 15 Jan 2027 08:00:00 GMT").await;
         site.drop.sweep().await;
         assert!(site.on_disk().is_empty());
-        until_told(&site, &file, "Somebody else has all of it. Delivered").await;
+        until_told(&site, &file, "GMT. Somebody else has all of it.").await;
     }
     assert_eq!(
         site.rows("state = 'deleted' AND ending = 'delivered' AND name IS NULL"),
@@ -271,9 +272,7 @@ async fn the_sweeper_wakes_for_work_and_ends_with_the_drop() {
     }
     held.deliver().await;
     // No timer is waited for: the delivery itself wakes the sweeper.
-    for _ in 0..LOOKS {
-        site.send(ask("GET", &file.path)).await;
-    }
+    site.until_rows("state = 'deleted'", 1).await;
     assert!(site.on_disk().is_empty());
     let Site { drop, router, .. } = site;
     drop.close();

@@ -51,10 +51,14 @@ async fn a_log_names_files_without_their_keys() {
         let file = site.upload("a", "content").await;
         match n {
             0 => drop(site.collect(&file.path, AWAY).await.deliver().await),
-            1 => drop(site.collect(&file.path, AWAY).await),
+            1 => {
+                drop(site.collect(&file.path, AWAY).await);
+                site.lapse().await;
+                site.drop.sweep().await;
+            }
             2 => drop(site.send(ask("DELETE", &file.path)).await),
             3 => {
-                std::fs::remove_file(site.data.path().join(file.path.replace("/d/", "files/"))).unwrap();
+                std::fs::remove_file(site.blob(&file.path, 1)).unwrap();
                 site.collect(&file.path, AWAY).await;
             }
             _ => site.advance(std::time::Duration::from_secs(86_400)),
@@ -65,13 +69,12 @@ async fn a_log_names_files_without_their_keys() {
     site.drop.sweep().await;
     let missing = site.upload("a", "content").await;
     ids.push(missing.path.replace("/d/", ""));
-    let site = site.restart(|_, data| {
-        std::fs::remove_file(data.join(missing.path.replace("/d/", "files/"))).unwrap();
-    });
+    let blob = site.blob(&missing.path, 1);
+    let site = site.restart(|_, _| std::fs::remove_file(blob).unwrap());
     std::mem::drop(site);
     let log = log.0.lock().unwrap();
     assert!(
-        log.lines().filter(|line| line.contains("file=\"")).count() >= 6,
+        log.lines().filter(|line| line.contains("drop=\"")).count() >= 6,
         "{log}"
     );
     for id in ids {

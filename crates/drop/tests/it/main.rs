@@ -6,14 +6,19 @@
     reason = "a helper of a test fails the test, or says why it was skipped"
 )]
 
+mod acts;
+mod archive;
+mod collecting;
 mod deleting;
 mod form;
 mod full;
 mod life;
 mod logging;
+mod model;
 mod opening;
 mod owning;
 mod pages;
 mod recovery;
 mod support;
+mod table;
 mod uploading;

@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use http::StatusCode;
 use truehop_drop::{DropConfig, FileDrop, OpenError};
 
-use crate::support::Site;
+use crate::support::*;
 
 #[test]
 fn a_directory_is_made_for_the_owner_only() {
@@ -109,7 +110,7 @@ fn a_newer_schema_is_refused() {
             error,
             OpenError::TooNew {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
@@ -118,32 +119,55 @@ fn a_newer_schema_is_refused() {
     assert!(data.path().join("files").exists());
 }
 
-/// What version 1 left behind: a file that was being collected when the power went.
+/// What version 2 left behind: a file that was being collected when the power went, and one that waits.
 #[tokio::test]
 async fn an_older_schema_is_brought_up() {
-    let site = Site::new();
-    let file = site.upload("a", "content").await;
-    let site = site.restart(|db, _| {
-        db.execute_batch(
-            "DROP INDEX file_collecting;
-             ALTER TABLE file DROP COLUMN interrupted;
-             CREATE INDEX file_collecting ON file (lease_until) WHERE state = 'collecting';
-             UPDATE file SET state = 'collecting', attempts = 1, lease_until = 9e12;
-             PRAGMA user_version = 1",
-        )
-        .unwrap();
-    });
+    const VERSION_2: &str = "
+        CREATE TABLE file (
+            id TEXT PRIMARY KEY, state TEXT NOT NULL, name TEXT, size INTEGER, sha256 BLOB, token_hash BLOB NOT NULL,
+            salt BLOB, uploader BLOB, recipient BLOB, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+            lease_until INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, again_until INTEGER,
+            unknown INTEGER NOT NULL DEFAULT 0, unknown_why TEXT, ending TEXT, ended_at INTEGER,
+            interrupted INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE INDEX file_waiting    ON file (expires_at)  WHERE state = 'ready';
+        CREATE INDEX file_collecting ON file (expires_at) WHERE state = 'collecting';
+        CREATE INDEX file_receipt    ON file (ended_at)    WHERE state = 'deleted';
+        CREATE TABLE outbox (file TEXT PRIMARY KEY REFERENCES file (id), due INTEGER NOT NULL) STRICT;
+        INSERT INTO file (id, state, name, size, sha256, token_hash, salt, created_at, expires_at, attempts, lease_until)
+        SELECT id, state, 'a.txt', 7, zeroblob(32), zeroblob(32), zeroblob(32), 0, 9000000000000, attempts, 9e12
+        FROM (SELECT 'aaaaaaaaaaaaaaaaaaaaaaaaaa' AS id, 'collecting' AS state, 1 AS attempts
+              UNION SELECT 'bbbbbbbbbbbbbbbbbbbbbbbbbb', 'ready', 2);
+        PRAGMA user_version = 2";
+    let data = tempfile::tempdir().unwrap();
+    fs::create_dir(data.path().join("files")).unwrap();
+    let ids = ["a", "b"].map(|letter| letter.repeat(26));
+    for id in &ids {
+        fs::write(data.path().join("files").join(id), "content").unwrap();
+    }
+    let db = rusqlite::Connection::open(data.path().join("catalog.sqlite")).unwrap();
+    db.execute_batch(VERSION_2).unwrap();
+    std::mem::drop(db);
+    let site = Site::at(data.path().to_owned());
     assert_eq!(
-        site.rows("state = 'ready' AND attempts = 0 AND interrupted = 1"),
+        site.rows("state = 'collecting' AND last_piece = 1 AND attempts = 0 AND interrupted = 1"),
         1
     );
     assert_eq!(
-        site.collect(&file.path, crate::support::AWAY)
-            .await
-            .deliver()
-            .await,
-        "content"
+        site.rows("state = 'ready' AND attempts = 2 AND interrupted = 0"),
+        1
     );
+    let [collecting, ready] = ids.map(|id| format!("/d/{id}"));
+    // Somebody may have all of it, and nobody knows who.
+    assert_eq!(site.collect(&collecting, AWAY).await.status, StatusCode::LOCKED);
+    assert!(site.blob(&ready, 1).exists());
+    let page = site.send(ask("GET", &ready).from(AWAY)).await.text().await;
+    assert!(page.contains("a.txt"), "{page}");
+    let answer = site.send(ask("GET", &format!("{ready}/zip")).from(AWAY)).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(site.collect(&ready, AWAY).await.deliver().await, "content");
+    site.until(&ready, StatusCode::GONE).await;
+    site.drop.sweep().await;
+    assert_eq!(site.on_disk(), [site.blob(&collecting, 1)]);
 }
 
 /// Many processes that start at once: one gets the directory, and it still has it when the others have given up.

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
+use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 use tower_service::Service;
 use truehop_delivery::Courier;
@@ -18,7 +19,10 @@ use truehop_tower::truehop::{Otherwise, Peer, Policy, Resolution};
 pub(crate) const HOME: &str = "203.0.113.1";
 /// How often a state is looked for that must come soon; each look waits for the catalog.
 pub(crate) const LOOKS: usize = 5000;
+/// The recipient of most tests.
 pub(crate) const AWAY: &str = "198.51.100.7";
+/// Somebody who is neither.
+pub(crate) const STRANGER: &str = "192.0.2.9";
 pub(crate) const FIREFOX: &str = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
 
 /// A drop in a directory of its own, with a clock that stands still until it is moved.
@@ -28,6 +32,7 @@ pub(crate) struct Site {
     pub(crate) config: DropConfig,
     pub(crate) now: Arc<Mutex<SystemTime>>,
     pub(crate) data: Data,
+    metrics: Registry,
 }
 
 /// Where it lives.
@@ -56,6 +61,14 @@ impl Site {
         Self::open(config, start(), Data::Own(tempfile::tempdir().unwrap()))
     }
 
+    /// In memory where that is to be had: for what is done many times.
+    pub(crate) fn quick(change: impl FnOnce(&mut DropConfig)) -> Self {
+        let mut config = DropConfig::default();
+        change(&mut config);
+        let data = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self::open(config, start(), Data::Own(data.unwrap()))
+    }
+
     pub(crate) fn at(data: PathBuf) -> Self {
         Self::open(DropConfig::default(), start(), Data::At(data))
     }
@@ -65,12 +78,15 @@ impl Site {
         let clock = Clock::new(move || *told.lock().unwrap());
         let drop = FileDrop::open_with_clock(&config, data.path(), clock).unwrap();
         let router = drop.router();
+        let mut metrics = Registry::default();
+        drop.register(&mut metrics);
         Self {
             drop,
             router,
             config,
             now,
             data,
+            metrics,
         }
     }
 
@@ -82,6 +98,7 @@ impl Site {
             config,
             now,
             data,
+            metrics: _,
         } = self;
         drop.close();
         let db = rusqlite::Connection::open(data.path().join("catalog.sqlite")).unwrap();
@@ -104,22 +121,20 @@ impl Site {
             .send(ask("PUT", &format!("/{name}")).body(content.to_owned()))
             .await;
         assert_eq!(answer.status, StatusCode::CREATED);
-        let link = answer.header("location").to_owned();
-        let token = answer
-            .headers
-            .get("truehop-owner")
-            .map(|v| v.to_str().unwrap().to_owned());
-        Uploaded {
-            path: link.strip_prefix("http://files.test").unwrap().to_owned(),
-            link,
-            token: token.unwrap_or_default(),
-        }
+        Uploaded::of(&answer)
     }
 
-    /// Waits until the page answers so. Each look waits for the catalog, so this does not spin.
+    /// Uploads files as a form does.
+    pub(crate) async fn upload_all(&self, files: &[(&str, &str)]) -> Uploaded {
+        let answer = self.send(form(files, &[])).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        Uploaded::of(&answer)
+    }
+
+    /// Waits until the page answers a stranger so. Each look waits for the catalog, so this does not spin.
     pub(crate) async fn until(&self, path: &str, status: StatusCode) {
         for _ in 0..LOOKS {
-            if self.send(ask("GET", path).from(AWAY)).await.status == status {
+            if self.send(ask("GET", path).from(STRANGER)).await.status == status {
                 return;
             }
             tokio::task::yield_now().await;
@@ -127,40 +142,123 @@ impl Site {
         panic!("{path} never answers {status}");
     }
 
-    /// Waits until a collector would be answered so (HEAD changes nothing).
+    /// Waits until a stranger who collects would be answered so (HEAD changes nothing).
     pub(crate) async fn until_raw(&self, path: &str, status: StatusCode) {
+        self.until_raw_from(STRANGER, path, status).await;
+    }
+
+    /// The same, for somebody else.
+    pub(crate) async fn until_raw_from(&self, from: &str, path: &str, status: StatusCode) {
+        let raw = format!("{path}/raw");
         for _ in 0..LOOKS {
-            if self
-                .send(ask("HEAD", &format!("{path}/raw")).from(AWAY))
-                .await
-                .status
-                == status
-            {
+            if self.send(ask("HEAD", &raw).from(from)).await.status == status {
                 return;
             }
             tokio::task::yield_now().await;
         }
-        panic!("{path}/raw never answers {status}");
+        panic!("{raw} never answers {status}");
+    }
+
+    /// Waits until that many files are so. What a recipient's end leads to is written down after it.
+    pub(crate) async fn until_rows(&self, condition: &str, count: i64) {
+        for _ in 0..LOOKS {
+            if self.rows(condition) == count {
+                return;
+            }
+            // Each look waits for the catalog, so this does not spin.
+            self.send(ask("GET", "/d/aaaaaaaaaaaaaaaaaaaaaaaaaa")).await;
+            tokio::task::yield_now().await;
+        }
+        panic!(
+            "{} and not {count} files are so: {condition}",
+            self.rows(condition)
+        );
+    }
+
+    /// Waits until so many requests of collections are under way: the ends of the others are written down.
+    pub(crate) async fn until_under_way(&self, count: usize) {
+        let wanted = format!("truehop_drop_collecting {count}\n");
+        for _ in 0..LOOKS {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &self.metrics).unwrap();
+            if text.contains(&wanted) {
+                return;
+            }
+            // Each look waits for the catalog, so this does not spin.
+            self.send(ask("GET", "/d/aaaaaaaaaaaaaaaaaaaaaaaaaa")).await;
+            tokio::task::yield_now().await;
+        }
+        panic!("there are never {count} requests under way");
+    }
+
+    /// The end of a lease, once all downloads have ended.
+    pub(crate) async fn lapse(&self) {
+        self.until_under_way(0).await;
+        self.advance(self.config.lease);
+    }
+
+    /// Presses a button, and follows where it leads, as a browser does.
+    pub(crate) async fn press(&self, button: Ask) -> Answer {
+        let resolution = button.resolution;
+        let cookies = button.request.headers_ref().unwrap().get("cookie").cloned();
+        let led = self.send(button).await;
+        assert_eq!(led.status, StatusCode::SEE_OTHER);
+        let mut next = ask("GET", led.header("location")).resolved(resolution);
+        if let Some(cookies) = cookies {
+            next = next.header("cookie", cookies.to_str().unwrap());
+        }
+        if let Some((cookie, _)) = led
+            .headers
+            .get("set-cookie")
+            .and_then(|set| set.to_str().ok()?.split_once(';'))
+        {
+            next = next.header("cookie", cookie);
+        }
+        self.send(next).await
     }
 
     pub(crate) async fn collect(&self, path: &str, from: &str) -> Answer {
         self.send(ask("GET", &format!("{path}/raw")).from(from)).await
     }
 
-    /// Everything in `incoming/` and `files/`.
+    /// Everything in `incoming/` and below `files/`, but the mark.
     pub(crate) fn on_disk(&self) -> Vec<PathBuf> {
-        ["incoming", "files"]
-            .into_iter()
-            .flat_map(|directory| fs::read_dir(self.data.path().join(directory)).unwrap())
-            .map(|entry| entry.unwrap().path())
-            .collect()
+        let mut files = Vec::new();
+        let mut folders = vec![self.data.path().join("incoming"), self.data.path().join("files")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                match entry.file_type().unwrap().is_dir() {
+                    true => folders.push(entry.path()),
+                    false if entry.file_name() == ".truehop" => {}
+                    false => files.push(entry.path()),
+                }
+            }
+        }
+        files
     }
 
-    /// What the catalog holds, looked at from the side.
+    /// Where the bytes of a file are, or were.
+    pub(crate) fn blob(&self, path: &str, number: u32) -> PathBuf {
+        let id = path.strip_prefix("/d/").unwrap();
+        let sql = "SELECT blob FROM files WHERE drop_id = ?1 AND number = ?2";
+        let blob: String = self.db().query_row(sql, (id, number), |row| row.get(0)).unwrap();
+        self.data
+            .path()
+            .join("files")
+            .join(&blob[..1])
+            .join(&blob[1..2])
+            .join(blob)
+    }
+
+    pub(crate) fn db(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.data.path().join("catalog.sqlite")).unwrap()
+    }
+
+    /// How many files the catalog holds that are so, looked at from the side.
     pub(crate) fn rows(&self, condition: &str) -> i64 {
-        let db = rusqlite::Connection::open(self.data.path().join("catalog.sqlite")).unwrap();
-        let sql = format!("SELECT count(*) FROM file WHERE {condition}");
-        db.query_row(&sql, [], |row| row.get(0)).unwrap()
+        let sql = format!("SELECT count(*) FROM files JOIN drops ON id = drop_id WHERE {condition}");
+        self.db().query_row(&sql, [], |row| row.get(0)).unwrap()
     }
 
     pub(crate) async fn until_empty(&self) {
@@ -187,6 +285,33 @@ pub(crate) struct Uploaded {
     pub(crate) path: String,
     pub(crate) link: String,
     pub(crate) token: String,
+}
+
+impl Uploaded {
+    pub(crate) fn of(answer: &Answer) -> Self {
+        let link = answer.header("location").to_owned();
+        Self {
+            path: link.strip_prefix("http://files.test").unwrap().to_owned(),
+            token: answer.header("truehop-owner").to_owned(),
+            link,
+        }
+    }
+}
+
+/// A form with these files, and these fields before them.
+pub(crate) fn form(files: &[(&str, &str)], fields: &[(&str, &str)]) -> Ask {
+    let mut body = String::new();
+    for (name, value) in fields {
+        body += &format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    for (name, content) in files {
+        body += &format!(
+            "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n"
+        );
+    }
+    ask("POST", "/")
+        .header("content-type", "multipart/form-data; boundary=B")
+        .body(body + "--B--\r\n")
 }
 
 pub(crate) async fn send(mut router: Router, ask: Ask) -> Answer {
@@ -241,6 +366,14 @@ impl Ask {
         self.header("accept", FIREFOX)
     }
 
+    pub(crate) fn range(self, range: &str) -> Self {
+        self.header("range", &format!("bytes={range}"))
+    }
+
+    pub(crate) fn collection(self, name: &str) -> Self {
+        self.header("truehop-collection", name)
+    }
+
     pub(crate) fn token(self, token: &str) -> Self {
         self.header("truehop-owner", token)
     }
@@ -272,6 +405,31 @@ impl Answer {
 
     pub(crate) async fn text(self) -> String {
         String::from_utf8(self.body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    pub(crate) async fn bytes(self) -> Vec<u8> {
+        self.body.collect().await.unwrap().to_bytes().to_vec()
+    }
+
+    /// Reads the body up to so many bytes, or more by what is left of a piece.
+    pub(crate) async fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < count {
+            bytes.extend(self.body.frame().await.unwrap().unwrap().into_data().unwrap());
+        }
+        bytes
+    }
+
+    /// The recipient breaks off when it has acknowledged so many bytes of the body.
+    pub(crate) fn cut_short(self, acknowledged: u64) {
+        self.courier
+            .expect("a collection has a courier")
+            .cut_short(acknowledged);
+    }
+
+    /// The collection that the answer names.
+    pub(crate) fn collection(&self) -> String {
+        self.header("truehop-collection").to_owned()
     }
 
     /// The recipient has every byte.

@@ -101,7 +101,7 @@ async fn a_path_is_only_a_name() {
     assert!(
         site.on_disk()
             .iter()
-            .all(|path| path.parent().unwrap().ends_with("files"))
+            .all(|path| path.starts_with(site.data.path().join("files")))
     );
 }
 
@@ -217,13 +217,19 @@ async fn a_file_is_not_there_before_it_is_whole() {
         site.send(ask("GET", "/")).await;
         tokio::task::yield_now().await;
     }
-    let name = site.on_disk()[0]
+    let id: String = site
+        .db()
+        .query_row("SELECT id FROM drops", [], |row| row.get(0))
+        .unwrap();
+    let path = format!("/d/{id}");
+    // What the bytes are called on disk opens nothing.
+    let blob = site.on_disk()[0]
         .file_name()
         .unwrap()
         .to_str()
         .unwrap()
         .to_owned();
-    let path = format!("/d/{name}");
+    assert_ne!(blob, id);
     assert_eq!(site.send(ask("GET", &path)).await.status, StatusCode::NOT_FOUND);
     assert_eq!(site.collect(&path, AWAY).await.status, StatusCode::NOT_FOUND);
     drop(sender);
@@ -260,7 +266,17 @@ async fn a_part_is_not_taken_for_the_whole() {
 #[tokio::test]
 async fn a_name_of_ours_cannot_be_uploaded_to() {
     let site = Site::new();
-    for path in ["/d/a.txt", "/d/a.txt/raw", "/d/a.txt/delete", "/assets/a.css"] {
+    for path in [
+        "/d/a.txt",
+        "/d/a.txt/raw",
+        "/d/a.txt/zip",
+        "/d/a.txt/delete",
+        "/d/a.txt/expires",
+        "/d/a.txt/b.txt",
+        "/d/a.txt/1/raw",
+        "/d/a.txt/1/again",
+        "/assets/a.css",
+    ] {
         let answer = site.send(ask("PUT", path).body("x")).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
     }

@@ -1,0 +1,265 @@
+//! Databases that earlier versions have made, brought up by this one.
+
+use rusqlite::params;
+
+use super::*;
+use crate::catalog::sqlite::rows;
+use crate::catalog::{DropRecord, FileRecord};
+use crate::clock::Timestamp;
+use crate::id::DropId;
+use crate::lifecycle::{Asker, Ending, Life, Phase, State, Terms};
+use crate::owner::AddressDigest;
+use crate::secret::SecretHash;
+
+const NOW: i64 = 1_000_000;
+
+/// A row as the versions before drops have written it.
+struct Old {
+    id: &'static str,
+    state: &'static str,
+    size: Option<i64>,
+    is_known: bool,
+    attempts: i64,
+    again_until: Option<i64>,
+    ending: Option<&'static str>,
+    is_going: bool,
+}
+
+const PLAIN: Old = Old {
+    id: "",
+    state: "ready",
+    size: Some(10),
+    is_known: true,
+    attempts: 2,
+    again_until: None,
+    ending: None,
+    is_going: false,
+};
+
+const ROWS: [Old; 7] = [
+    Old {
+        id: "aaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ..PLAIN
+    },
+    Old {
+        id: "bbbbbbbbbbbbbbbbbbbbbbbbbb",
+        state: "collecting",
+        ..PLAIN
+    },
+    Old {
+        id: "cccccccccccccccccccccccccc",
+        state: "delivered",
+        again_until: Some(NOW + 50),
+        ending: Some("delivered"),
+        is_going: true,
+        ..PLAIN
+    },
+    // The second try was had.
+    Old {
+        id: "dddddddddddddddddddddddddd",
+        state: "delivered",
+        ending: Some("delivered"),
+        is_going: true,
+        ..PLAIN
+    },
+    Old {
+        id: "eeeeeeeeeeeeeeeeeeeeeeeeee",
+        state: "failed",
+        is_known: false,
+        ending: Some("attempts"),
+        is_going: true,
+        ..PLAIN
+    },
+    Old {
+        id: "ffffffffffffffffffffffffff",
+        state: "deleted",
+        is_known: false,
+        ending: Some("expired"),
+        ..PLAIN
+    },
+    Old {
+        id: "gggggggggggggggggggggggggg",
+        state: "receiving",
+        size: None,
+        attempts: 0,
+        ..PLAIN
+    },
+];
+
+/// A database with these rows, as after so many steps.
+fn old(path: &Path, steps: usize) {
+    let db = Connection::open(path).unwrap();
+    db.pragma_update(None, "journal_mode", "WAL").unwrap();
+    for step in &STEPS[..steps] {
+        db.execute_batch(step).unwrap();
+    }
+    db.pragma_update(None, "user_version", steps as i64).unwrap();
+    for row in &ROWS {
+        let known = |byte: u8| row.is_known.then_some([byte; 32]);
+        let sql = "INSERT INTO file (id, state, name, size, sha256, token_hash, salt, uploader, recipient, created_at,
+                                     expires_at, lease_until, attempts, again_until, unknown, unknown_why, ending, ended_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, zeroblob(32), ?6, ?7, ?8, 1, ?9, 77, ?10, ?11, 3, 'no-address', ?12, ?13)";
+        let values = params![
+            row.id,
+            row.state,
+            row.is_known.then_some("a name"),
+            row.size,
+            known(2),
+            known(3),
+            known(4),
+            (row.state == "collecting" || row.again_until.is_some()).then_some([5_u8; 32]),
+            NOW + 1000,
+            row.attempts,
+            row.again_until,
+            row.ending,
+            row.ending.map(|_| NOW - 1),
+        ];
+        db.execute(sql, values).unwrap();
+        if row.is_going {
+            let due = row.again_until.unwrap_or(NOW);
+            db.execute(
+                "INSERT INTO outbox (file, due) VALUES (?1, ?2)",
+                params![row.id, due],
+            )
+            .unwrap();
+        }
+    }
+}
+
+fn found(db: &Connection, id: &str) -> (DropRecord, FileRecord) {
+    let mut drop = rows::find(db, &DropId::parse(id).unwrap(), Timestamp(NOW))
+        .unwrap()
+        .unwrap();
+    let file = drop.files.remove(0);
+    assert!(drop.files.is_empty() && file.number == 1 && file.blob.as_str() == id);
+    (drop, file)
+}
+
+#[test]
+fn what_earlier_versions_have_written_goes_on() {
+    for steps in [1, 2] {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("catalog.sqlite");
+        old(&path, steps);
+        let db = writer(&path, OwnerRule::Token).unwrap();
+        assert_eq!(version(&db).unwrap(), 3);
+
+        let (drop, file) = found(&db, ROWS[0].id);
+        assert_eq!(
+            (drop.rule, drop.salt, drop.unknown),
+            (OwnerRule::Token, Some([3; 32]), 3)
+        );
+        assert_eq!(drop.uploader, Some(AddressDigest::stored([4; 32])));
+        assert_eq!(drop.unknown_why.as_deref(), Some("no-address"));
+        assert_eq!(
+            (file.name.as_deref(), file.sha256, file.crc32),
+            (Some("a name"), Some([2; 32]), None)
+        );
+        assert_eq!(
+            (file.life.state, file.life.size, file.life.attempts),
+            (State::Ready, 10, 2)
+        );
+        assert_eq!(
+            (file.life.expires_at, file.life.hold),
+            (Timestamp(NOW + 1000), None)
+        );
+
+        let terms = Terms {
+            lease: Duration::from_millis(20),
+            grace: Duration::from_millis(60),
+            attempts: 5,
+            receipts: Duration::from_secs(60),
+        };
+        let admits = |life: &Life, address: u8| {
+            let asker = Asker {
+                shown: None,
+                fresh: SecretHash([9; 32]),
+                address: Some(AddressDigest::stored([address; 32])),
+                behind_proxy: true,
+                has_range: false,
+            };
+            life.admitted(&terms, Timestamp(NOW), false, &asker, &(0..10))
+                .is_ok()
+        };
+        // Who was collecting may have everything, and nobody else gets it unless the owner says so. The start gives the
+        // attempt back.
+        let (drop, file) = found(&db, ROWS[1].id);
+        assert!(drop.salt.is_some() && file.name.is_some());
+        assert_eq!((file.life.state, file.life.attempts), (State::Collecting, 2));
+        let life = file.life.interrupted(&terms, Timestamp(NOW)).unwrap();
+        assert_eq!((life.attempts, life.interrupted), (1, 1));
+        for life in [&file.life, &life] {
+            for now in [NOW, NOW + 500] {
+                assert_eq!(life.phase(&terms, Timestamp(now), false), Phase::Uncertain);
+            }
+            assert!(admits(life, 5) && !admits(life, 6));
+            let again = life.rearmed(&terms, Timestamp(NOW), false).unwrap();
+            assert!(admits(&again, 6));
+        }
+
+        // The grace goes on, for the same address.
+        let (drop, file) = found(&db, ROWS[2].id);
+        assert!(drop.salt.is_some() && file.name.is_some());
+        assert!(admits(&file.life, 5) && !admits(&file.life, 6));
+
+        for (row, state, ending) in [
+            (3, State::Delivered, Ending::Delivered),
+            (4, State::Failed, Ending::Exhausted),
+            (5, State::Deleted, Ending::Expired),
+        ] {
+            let (drop, file) = found(&db, ROWS[row].id);
+            assert_eq!((file.life.state, file.life.ending), (state, Some(ending)));
+            assert_eq!(
+                (drop.salt, drop.uploader, file.name, file.sha256),
+                (None, None, None, None)
+            );
+            assert_eq!(
+                (file.life.ended_at, file.life.hold),
+                (Some(Timestamp(NOW - 1)), None)
+            );
+        }
+        let (_, file) = found(&db, ROWS[6].id);
+        assert_eq!((file.life.state, file.life.size), (State::Receiving, 0));
+
+        let mut outbox = db.prepare("SELECT blob, due FROM outbox ORDER BY blob").unwrap();
+        let outbox: Vec<(String, i64)> = outbox
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let row = |at: usize, due| (ROWS[at].id.to_owned(), due);
+        assert_eq!(outbox, [row(2, NOW + 50), row(3, NOW), row(4, NOW)]);
+        // Nothing is left of what was there before.
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'";
+        assert_eq!(db.query_row(tables, [], |row| row.get::<_, u32>(0)).unwrap(), 3);
+        // And a second time there is nothing to do.
+        assert_eq!(version(&writer(&path, OwnerRule::Either).unwrap()).unwrap(), 3);
+        assert_eq!(
+            found(&reader(&path).unwrap(), ROWS[0].id).0.rule,
+            OwnerRule::Token
+        );
+    }
+}
+
+#[test]
+fn who_only_reads_brings_nothing_up_and_nobody_guesses_at_a_newer_one() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("catalog.sqlite");
+    old(&path, 2);
+    assert!(matches!(
+        reader(&path),
+        Err(SchemaError::TooOld { found: 2, known: 3 })
+    ));
+    writer(&path, OwnerRule::Either)
+        .unwrap()
+        .pragma_update(None, "user_version", 4)
+        .unwrap();
+    assert!(matches!(
+        reader(&path),
+        Err(SchemaError::TooNew { found: 4, known: 3 })
+    ));
+    assert!(matches!(
+        writer(&path, OwnerRule::Either),
+        Err(SchemaError::TooNew { found: 4, known: 3 })
+    ));
+}
