@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto
 use crate::{DEADLINE, eventually, kernel};
 
 /// A host of the test's network: an address to connect from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Host(Ipv4Addr);
 
 /// A request that is sent as it is written here; only `Host` and `Content-Length` are added when missing.
@@ -76,17 +76,27 @@ impl Host {
     /// Connects to `server` from this host.
     #[track_caller]
     pub fn connect(self, server: SocketAddr) -> Connection {
-        let family = AddressFamily::INET;
-        let socket = socket_with(
-            family,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            Some(ipproto::TCP),
-        )
-        .unwrap();
-        bind(&socket, &SocketAddr::from((self.0, 0))).unwrap();
-        connect(&socket, &server).unwrap_or_else(|error| panic!("{self} cannot reach {server}: {error}"));
-        Connection::over(TcpStream::from(socket))
+        self.try_connect(server, None)
+            .unwrap_or_else(|error| panic!("{self} cannot reach {server}: {error}"))
+    }
+
+    /// As [`connect`](Self::connect), with a kernel that takes about `bytes` bytes that nobody reads, and no more.
+    #[track_caller]
+    pub fn connect_narrow(self, server: SocketAddr, bytes: usize) -> Connection {
+        self.try_connect(server, Some(bytes))
+            .unwrap_or_else(|error| panic!("{self} cannot reach {server}: {error}"))
+    }
+
+    pub(crate) fn try_connect(self, server: SocketAddr, room: Option<usize>) -> io::Result<Connection> {
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
+        // Before the connection is made: what was offered once cannot be taken back.
+        if let Some(bytes) = room {
+            sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+        }
+        bind(&socket, &SocketAddr::from((self.0, 0)))?;
+        connect(&socket, &server)?;
+        Ok(Connection::over(TcpStream::from(socket)))
     }
 
     /// Sends one request on a connection of its own, and reads the response.
@@ -148,12 +158,20 @@ impl Request {
         self
     }
 
-    fn header_if_missing(self, name: &str, value: &str) -> Self {
+    pub(crate) fn header_if_missing(self, name: &str, value: &str) -> Self {
         let has = self.headers.iter().any(|(had, _)| had.eq_ignore_ascii_case(name));
         if has { self } else { self.header(name, value) }
     }
 
-    fn head(&self) -> String {
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(crate) fn head(&self) -> String {
         let mut framed = self.clone();
         if !self.body.is_empty() || matches!(self.method.as_str(), "PUT" | "POST") {
             framed = framed.header_if_missing("Content-Length", &self.body.len().to_string());
@@ -171,6 +189,13 @@ impl Request {
     }
 }
 
+/// As it is sent.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.head(), String::from_utf8_lossy(&self.body))
+    }
+}
+
 impl Response {
     /// The value of the only line `name`.
     ///
@@ -185,6 +210,15 @@ impl Response {
         let value = lines.next().map(|(_, value)| value.as_str());
         assert!(lines.next().is_none(), "more than one line `{name}`: {self:?}");
         value
+    }
+
+    /// The values of all lines `name`.
+    pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = self
+            .headers
+            .iter()
+            .filter(move |(had, _)| had.eq_ignore_ascii_case(name));
+        lines.map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -361,6 +395,20 @@ impl Connection {
         }
     }
 
+    /// Reads `length` bytes, or fewer when the other side closes before; a reset counts as closing.
+    #[track_caller]
+    pub fn read_up_to(&mut self, length: usize) -> Vec<u8> {
+        while self.ahead.len() < length {
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                Err(error) => panic!("{error} after {} of {length} bytes", self.ahead.len()),
+            }
+        }
+        self.ahead.drain(..length.min(self.ahead.len())).collect()
+    }
+
     /// Reads until the other side closes; a reset counts as closing.
     #[track_caller]
     pub fn read_to_end(&mut self) -> Vec<u8> {
@@ -475,7 +523,7 @@ impl Connection {
     /// Reads what is there; false at the end.
     fn fill(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 16 * 1024];
-        let length = self.socket.read(&mut buffer)?;
+        let length = uninterrupted(|| self.socket.read(&mut buffer))?;
         self.ahead.extend_from_slice(&buffer[..length]);
         Ok(length > 0)
     }
@@ -537,6 +585,16 @@ impl Write for Socket {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A read with a timeout ends when the whole process is stopped and goes on; that is nobody's answer.
+pub(crate) fn uninterrupted<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 

@@ -15,9 +15,9 @@ use crate::process::{Process, Stream};
 use crate::{DEADLINE, eventually, skipped, workspace};
 
 /// Those that are programs of Python packages.
-const IN_VENV: [&str; 2] = ["gunicorn", "websockets"];
+const IN_VENV: [&str; 3] = ["gunicorn", "uvicorn", "websockets"];
 
-/// Whether one of these peers (`nginx`, `gunicorn`, `chromium`, `openssl`) is not installed, which is then told.
+/// Whether one of these peers (`nginx`, `gunicorn`, `chromium`, `strace`...) is not installed, which is then told.
 ///
 /// # Panics
 /// When one is missing and `CI=true`.
@@ -315,7 +315,7 @@ impl Browser {
 }
 
 /// Whether the server at this address answers `GET /sign` with that sign.
-fn answers(address: SocketAddr, sign: &str) -> bool {
+pub(crate) fn answers(address: SocketAddr, sign: &str) -> bool {
     let asked = TcpStream::connect(address).and_then(|mut stream| {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.write_all(format!("GET /{sign} HTTP/1.0\r\n\r\n").as_bytes())?;

@@ -3,6 +3,7 @@
 //! Invariant: the child is killed and reaped when its value is dropped, also while a test panics.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -37,6 +38,8 @@ pub enum Stream {
 pub struct Exit {
     /// The exit status; `None` when a signal ended it.
     pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     /// Its standard output.
     pub stdout: String,
     /// Its standard error.
@@ -53,6 +56,13 @@ struct Output {
 struct Said {
     lines: Vec<(Stream, String)>,
     streams_ended: usize,
+}
+
+impl Exit {
+    /// Whether it was killed (SIGKILL).
+    pub fn is_killed(&self) -> bool {
+        self.signal == Some(Signal::KILL.as_raw())
+    }
 }
 
 impl Process {
@@ -149,7 +159,7 @@ impl Process {
     }
 
     /// Asks it to end, gives it some time, and ends it if need be. Never panics.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.terminate();
         let end = Instant::now() + GRACE;
         while self.child.try_wait().is_ok_and(|status| status.is_none()) && Instant::now() < end {
@@ -177,6 +187,7 @@ impl Process {
         });
         Exit {
             status: status.code(),
+            signal: status.signal(),
             stdout: self.said(Stream::Out),
             stderr: self.said(Stream::Err),
         }

@@ -7,9 +7,7 @@
 
 mod client;
 mod ledger;
-mod wire;
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::thread;
@@ -148,7 +146,7 @@ fn settle(edge: &Truehop, ledger: &Ledger) {
         ledger
             .is_sound()
             .unwrap_or_else(|failures| panic!("{failures:#?}"));
-        (metrics(edge).get("truehop_connections") == Some(&0)).then_some(())
+        (edge.metrics().get("truehop_connections") == Some(&0)).then_some(())
     });
     // Lines come a moment late.
     let end = Instant::now() + DEADLINE;
@@ -156,7 +154,7 @@ fn settle(edge: &Truehop, ledger: &Ledger) {
         ledger
             .is_sound()
             .unwrap_or_else(|failures| panic!("{failures:#?}"));
-        let counted = metrics(edge);
+        let counted = edge.metrics();
         let counted = |class: &str| counted[&format!("truehop_requests_total{{class=\"{class}\"}}")];
         let counted = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(counted);
         match ledger.balance(counted) {
@@ -165,16 +163,6 @@ fn settle(edge: &Truehop, ledger: &Ledger) {
         }
         thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// What the edge counts, by name and labels.
-#[track_caller]
-fn metrics(edge: &Truehop) -> BTreeMap<String, u64> {
-    let text = Host::at(127, 0, 0, 1).get(edge.admin(), "/metrics").text();
-    let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
-    lines
-        .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
-        .collect()
 }
 
 /// The resident memory of a process, in bytes.

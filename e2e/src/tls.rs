@@ -1,7 +1,7 @@
 //! TLS as openssl makes it: a certificate, and a client that stays when it has its answer.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -41,8 +41,13 @@ impl Certificate {
 
     /// What the key `listen` is to say for a free port of `127.0.0.1`.
     pub fn listener(&self) -> String {
+        self.listener_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// The same for this address.
+    pub(crate) fn listener_at(&self, address: SocketAddr) -> String {
         format!(
-            "{{ address = \"127.0.0.1:0\", tls = {{ cert = \"{}\", key = \"{}\" }} }}",
+            "{{ address = \"{address}\", tls = {{ cert = \"{}\", key = \"{}\" }} }}",
             self.cert.display(),
             self.key.display()
         )

@@ -1,5 +1,6 @@
 //! The built binary: started in a home of its own, listened to, killed, started again.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::process::Command;
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
+use crate::http::Host;
 use crate::process::{Exit, Process, Stream};
 use crate::{skipped, workspace};
 
@@ -39,8 +41,25 @@ impl Truehop {
     /// As [`Truehop::start`], in a given home.
     #[track_caller]
     pub fn start_in(home: Home, config: &str) -> Self {
-        let process = Process::start("truehop", home.run(config));
+        Self::start_by(binary(), home, config)
+    }
+
+    /// As [`Truehop::start_in`], by a command to which the arguments are added: another binary, or one that starts ours.
+    #[track_caller]
+    pub fn start_by(command: Command, home: Home, config: &str) -> Self {
+        let process = Process::start("truehop", home.run(command, config));
         Self::when_ready(process, home)
+    }
+
+    /// As [`Truehop::start_by`], for one that is to be killed before it serves anybody.
+    #[track_caller]
+    pub fn dies_by(command: Command, home: Home, config: &str) -> Home {
+        let exit = Process::start("truehop", home.run(command, config)).wait();
+        assert!(
+            exit.is_killed() && !exit.stdout.contains("ready"),
+            "it was not killed at its start: {exit:#?}"
+        );
+        home
     }
 
     /// As [`Truehop::start`], but each line of its standard output is shown to `take`, and only kept when that says
@@ -48,7 +67,7 @@ impl Truehop {
     #[track_caller]
     pub(crate) fn start_reading(config: &str, take: impl FnMut(&str) -> bool + Send + 'static) -> Self {
         let home = Home::new();
-        let process = Process::start_reading("truehop", home.run(config), take);
+        let process = Process::start_reading("truehop", home.run(binary(), config), take);
         Self::when_ready(process, home)
     }
 
@@ -69,13 +88,13 @@ impl Truehop {
     /// Starts with a config or in a home that it must refuse, and waits until it has ended.
     #[track_caller]
     pub fn refused(home: &Home, config: &str) -> Exit {
-        Self::ends(home.run(config))
+        Self::ends(home.run(binary(), config))
     }
 
     /// As [`Truehop::refused`], as a user without any privilege. `None`, told as skipped, where that cannot be had.
     #[track_caller]
     pub fn refused_without_privileges(home: &Home, config: &str) -> Option<Exit> {
-        let command = home.run(config);
+        let command = home.run(binary(), config);
         if !geteuid().is_root() {
             return Some(Self::ends(command));
         }
@@ -125,7 +144,7 @@ impl Truehop {
     }
 
     /// The number of its process.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.process.id()
     }
 
@@ -189,6 +208,44 @@ impl Truehop {
         self.home
     }
 
+    /// Waits until it has killed itself, at the point that it was told.
+    ///
+    /// # Panics
+    /// When it lives on, or ends in another way.
+    #[track_caller]
+    pub fn killed_itself(mut self) -> Home {
+        let exit = self.process.wait();
+        assert!(exit.is_killed(), "it was not killed: {exit:#?}");
+        self.home
+    }
+
+    /// Whether it is still running.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// What it counts, by name and labels; needs an `[admin]` listener.
+    #[track_caller]
+    pub fn metrics(&self) -> BTreeMap<String, u64> {
+        let text = Host::at(127, 0, 0, 1).get(self.admin(), "/metrics").text();
+        let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        lines
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect()
+    }
+
+    /// How many files were delivered, as it counts them.
+    #[track_caller]
+    pub fn delivered(&self) -> u64 {
+        self.metrics()["truehop_drop_endings_total{outcome=\"delivered\"}"]
+    }
+
+    /// How many requests of recipients are under way, as it counts them.
+    #[track_caller]
+    pub fn collecting(&self) -> u64 {
+        self.metrics()["truehop_drop_collecting"]
+    }
+
     /// Asks it to end, as an operator would (SIGTERM).
     pub fn terminate(&self) {
         self.process.terminate();
@@ -225,6 +282,18 @@ impl Home {
         }
     }
 
+    /// Looks whether the disk holds what the catalog says, byte for byte, with the operator's own tool.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn verify(&self) {
+        let mut command = binary();
+        command.args(["drop", "verify", "--data"]).arg(self.data());
+        let exit = Process::start("truehop drop verify", command).wait();
+        assert_eq!(exit.status, Some(0), "{exit:#?}");
+    }
+
     /// The directory for whatever a test needs beside the instance.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -240,9 +309,8 @@ impl Home {
         self.dir.path().join("truehop.toml")
     }
 
-    fn run(&self, config: &str) -> Command {
+    fn run(&self, mut command: Command, config: &str) -> Command {
         fs::write(self.config(), config).unwrap();
-        let mut command = binary();
         command
             .current_dir(self.path())
             .arg("run")
@@ -265,6 +333,19 @@ fn has(line: &str, fields: &[&str]) -> bool {
     fields
         .iter()
         .all(|field| line.split(' ').any(|had| had == *field))
+}
+
+/// The binary that kills itself (SIGKILL) when it comes to the point `name` (`name:3`: for the third time). `None`, told
+/// as skipped, where it is not built.
+pub fn failing_at(name: &str) -> Option<Command> {
+    let Some(path) = env::var_os("TRUEHOP_FAILPOINTS").map(PathBuf::from) else {
+        skipped("TRUEHOP_FAILPOINTS names no binary with failpoints: `cargo xtask test` builds it");
+        return None;
+    };
+    assert!(path.is_file(), "{} is missing", path.display());
+    let mut command = Command::new(path);
+    command.env("NO_COLOR", "1").env("TRUEHOP_FAILPOINT", name);
+    Some(command)
 }
 
 /// The built binary, ready for arguments.

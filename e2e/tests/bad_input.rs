@@ -6,7 +6,9 @@
 use std::fs;
 use std::net::TcpListener;
 
-use truehop_e2e::{Home, Host, Request, Tmpfs, Truehop, Upstream, eventually, files_in, skipped};
+use truehop_e2e::{
+    Home, Host, Request, Tmpfs, Truehop, Upstream, blobs_in, eventually, files_in, incoming_in, skipped,
+};
 
 const CLIENT: Host = Host::at(127, 0, 0, 1);
 
@@ -186,13 +188,7 @@ fn a_disk_that_is_full_during_an_upload() {
     let drop = Truehop::start_in(Home::with_data(&disk.path().join("data")), "");
     let response = CLIENT.put(drop.address(), "/large.bin", &vec![1; 16 << 20]);
     assert_eq!(response.status, 507, "{response:?}");
-    let left = || {
-        [
-            files_in(&drop.data().join("incoming")),
-            files_in(&drop.data().join("files")),
-        ]
-        .concat()
-    };
+    let left = || [incoming_in(drop.data()), blobs_in(drop.data())].concat();
     eventually("the partial file to be gone", || left().is_empty().then_some(()));
     assert_eq!(
         CLIENT.put(drop.address(), "/small.bin", b"fits").status,
@@ -292,7 +288,7 @@ fn a_body_over_the_limit_by_its_length() {
         413,
     );
     assert_eq!(CLIENT.put(edge.address(), "/large.bin", &large).status, 413);
-    assert_eq!(files_in(&edge.data().join("incoming")), [""; 0]);
+    assert_eq!(incoming_in(edge.data()), [""; 0]);
     assert_eq!(CLIENT.put(edge.address(), "/fits.bin", &large[1..]).status, 201);
 }
 
@@ -309,13 +305,7 @@ fn a_body_over_the_limit_without_a_length() {
         }
     }
     assert_eq!(client.read_response().status, 413);
-    let left = || {
-        [
-            files_in(&edge.data().join("incoming")),
-            files_in(&edge.data().join("files")),
-        ]
-        .concat()
-    };
+    let left = || [incoming_in(edge.data()), blobs_in(edge.data())].concat();
     eventually("the partial file to be gone", || left().is_empty().then_some(()));
 }
 

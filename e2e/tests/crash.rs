@@ -4,7 +4,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use truehop_e2e::{Connection, Home, Host, Request, Tmpfs, Truehop, eventually, files_in, rows_in};
+use truehop_e2e::{
+    Connection, Home, Host, Request, Tmpfs, Truehop, Visitor, blobs_in, eventually, incoming_in,
+    leftovers_in, rows_in,
+};
 
 const UPLOADER: Host = Host::at(127, 0, 0, 1);
 const STRANGER: Host = Host::at(127, 0, 0, 2);
@@ -26,15 +29,15 @@ fn killed_during_an_upload_nothing_is_left() {
         "PUT /half.bin HTTP/1.1\r\nHost: drop.test\r\nContent-Length: {SIZE}\r\n\r\n"
     ));
     upload.write(vec![7; SIZE / 2]);
-    let incoming = drop.data().join("incoming");
     let half = eventually("half of the upload to arrive", || {
-        let name = files_in(&incoming).pop()?;
-        (fs::metadata(incoming.join(&name)).ok()?.len() >= (SIZE / 4) as u64).then_some(name)
+        let name = incoming_in(drop.data()).pop()?;
+        (fs::metadata(drop.data().join("incoming").join(&name)).ok()?.len() >= (SIZE / 4) as u64)
+            .then_some(name)
     });
 
     let home = drop.kill();
     assert_eq!(
-        files_in(&home.data().join("incoming")),
+        incoming_in(home.data()),
         [half.as_str()],
         "else the test proves nothing"
     );
@@ -46,8 +49,8 @@ fn killed_during_an_upload_nothing_is_left() {
     );
     let (exit, home) = drop.stop();
     assert_eq!(exit.status, Some(0), "{exit:#?}");
-    assert_eq!(files_in(&home.data().join("incoming")), [""; 0]);
-    assert_eq!(files_in(&home.data().join("files")), [""; 0]);
+    assert_eq!(incoming_in(home.data()), [""; 0]);
+    assert_eq!(blobs_in(home.data()), [""; 0]);
     assert_eq!(rows_in(home.data()), 0);
 }
 
@@ -78,6 +81,56 @@ fn killed_during_a_download_the_file_can_be_collected_again() {
     });
 }
 
+/// The bytes of before the crash count, although nobody had settled them.
+#[test]
+fn who_resumes_after_a_crash_and_has_everything_is_the_only_one() {
+    let content = pattern(SIZE);
+    let drop = Truehop::start(CONFIG);
+    let link = upload(&drop, &content);
+    let mut download = download(&drop, &link, STRANGER);
+    let mut has = download.read_exact(SIZE / 2);
+    let home = drop.kill();
+    has.extend(download.read_to_end());
+    assert!(has.len() < SIZE, "it had everything: the test proves nothing");
+    let drop = Truehop::start_in(home, CONFIG);
+    let rest = Request::new("GET", &raw(&link)).header("Range", &format!("bytes={}-", has.len()));
+    let rest = STRANGER.send(drop.address(), &rest);
+    assert_eq!(rest.status, 206, "{rest:?}");
+    has.extend(&rest.body);
+    assert!(has == content, "other bytes than those uploaded");
+    nobody_gets(&drop, &link, ANOTHER);
+}
+
+/// As before, but twice, and in pieces: what is known of each crash adds up.
+#[test]
+fn who_resumes_over_two_crashes_is_the_only_one() {
+    let content = pattern(SIZE);
+    let mut drop = Truehop::start(CONFIG);
+    let link = upload(&drop, &content);
+    let mut has = Vec::new();
+    for end in [SIZE / 3, SIZE / 3 * 2] {
+        let mut download = STRANGER.connect_narrow(drop.address(), 16 << 10);
+        let request = Request::new("GET", &raw(&link)).header("Host", "drop.test");
+        download.write(
+            request
+                .header("Range", &format!("bytes={}-", has.len()))
+                .to_string(),
+        );
+        let head = download.read_head();
+        assert!(head.starts_with("HTTP/1.1 206 "), "{head}");
+        has.extend(download.read_exact(end - has.len()));
+        let home = drop.kill();
+        has.extend(download.read_to_end());
+        drop = Truehop::start_in(home, CONFIG);
+    }
+    let rest = Request::new("GET", &raw(&link)).header("Range", &format!("bytes={}-", has.len()));
+    let rest = STRANGER.send(drop.address(), &rest);
+    assert_eq!(rest.status, 206, "{rest:?}");
+    has.extend(&rest.body);
+    assert!(has == content, "other bytes than those uploaded");
+    nobody_gets(&drop, &link, ANOTHER);
+}
+
 #[test]
 fn a_crash_costs_no_attempt() {
     let content = pattern(SIZE);
@@ -91,7 +144,7 @@ fn a_crash_costs_no_attempt() {
 }
 
 #[test]
-fn killed_right_after_the_last_byte_the_file_is_gone_or_whole() {
+fn killed_right_after_the_last_byte_nobody_else_gets_the_file() {
     // Each round may meet another moment between the last byte and the commit.
     for round in 0..12 {
         let content = pattern(if round % 2 == 0 { 100 } else { 1 << 20 });
@@ -100,10 +153,13 @@ fn killed_right_after_the_last_byte_the_file_is_gone_or_whole() {
         let mut download = download(&drop, &link, STRANGER);
         assert!(download.read_exact(content.len()) == content);
         let drop = Truehop::start_in(drop.kill(), CONFIG);
-        let response = eventually("an answer", || {
-            let response = ANOTHER.get(drop.address(), &raw(&link));
-            (response.status != 423).then_some(response)
-        });
+        // It is known, or known to be uncertain: then nobody but the one who may have it gets it.
+        let response = ANOTHER.get(drop.address(), &raw(&link));
+        assert!(
+            matches!(response.status, 410 | 423),
+            "a second recipient: {response:?}"
+        );
+        let response = STRANGER.get(drop.address(), &raw(&link));
         match response.status {
             410 => {}
             200 => assert!(response.body == content, "not whole: {response:?}"),
@@ -114,7 +170,7 @@ fn killed_right_after_the_last_byte_the_file_is_gone_or_whole() {
             (all == [410; 3]).then_some(())
         });
         eventually("the bytes to be gone", || {
-            leftovers(drop.data()).is_empty().then_some(())
+            leftovers_in(drop.data()).is_empty().then_some(())
         });
     }
 }
@@ -137,7 +193,7 @@ fn killed_right_after_the_410_the_file_stays_gone() {
             assert_eq!(host.get(drop.address(), &raw(&link)).status, 410, "{host}");
         }
         eventually("the bytes to be gone", || {
-            leftovers(drop.data()).is_empty().then_some(())
+            leftovers_in(drop.data()).is_empty().then_some(())
         });
     }
 }
@@ -163,7 +219,7 @@ fn stopped_during_a_delivery_it_is_finished_and_stays_delivered() {
         assert_eq!(host.get(drop.address(), &raw(&link)).status, 410, "{host}");
     }
     eventually("the bytes to be gone", || {
-        leftovers(drop.data()).is_empty().then_some(())
+        leftovers_in(drop.data()).is_empty().then_some(())
     });
 }
 
@@ -219,7 +275,21 @@ fn a_disk_that_is_full_between_two_recipients_gives_the_file_to_one_of_them_only
         (seen.last() == Some(&410)).then_some(())
     });
     eventually("the bytes to be gone", || {
-        leftovers(drop.data()).is_empty().then_some(())
+        leftovers_in(drop.data()).is_empty().then_some(())
+    });
+}
+
+/// Past the lease (2 s) too.
+#[track_caller]
+fn nobody_gets(drop: &Truehop, link: &str, host: Host) {
+    let past_the_lease = Instant::now() + Duration::from_secs(4);
+    eventually("the lease to end", || {
+        let response = Visitor::new(host, drop.address()).get(&raw(link));
+        assert!(
+            matches!(response.status, 410 | 423),
+            "a second recipient: {response:?}"
+        );
+        (response.status == 410 || Instant::now() > past_the_lease).then_some(())
     });
 }
 
@@ -246,7 +316,7 @@ fn killed_during_a_download(drop: Truehop, link: &str) -> (Truehop, Connection) 
         connection.read_to_end().len() < SIZE - 64 * 1024,
         "it had everything: the test proves nothing"
     );
-    assert_eq!(files_in(&home.data().join("files")).len(), 1);
+    assert_eq!(blobs_in(home.data()).len(), 1);
     (Truehop::start_in(home, CONFIG), connection)
 }
 
@@ -282,11 +352,6 @@ fn raw(link: &str) -> String {
 /// Bytes in which a piece that is missing or doubled is seen.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at / 4096 + at) as u8).collect()
-}
-
-/// What lies in the data directory beside the catalog.
-fn leftovers(data: &std::path::Path) -> Vec<String> {
-    [files_in(&data.join("incoming")), files_in(&data.join("files"))].concat()
 }
 
 /// Uploads, and returns the path of the share link.

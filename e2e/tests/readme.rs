@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use truehop_e2e::{Host, Request, Truehop, binary, eventually, files_in, missing, readme, workspace};
+use truehop_e2e::{Host, Request, Truehop, binary, blobs_in, eventually, missing, readme, workspace};
 
 #[test]
 fn its_three_commands_tell_the_story() {
@@ -25,7 +25,7 @@ fn its_three_commands_tell_the_story() {
         (shell(&format!("link=$(cat link)\n{afterwards}")).trim() == "410").then_some(())
     });
     eventually("the bytes to be gone", || {
-        files_in(&drop.data().join("files")).is_empty().then_some(())
+        blobs_in(drop.data()).is_empty().then_some(())
     });
 }
 

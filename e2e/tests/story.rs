@@ -13,7 +13,9 @@
 
 use std::net::SocketAddr;
 
-use truehop_e2e::{Gunicorn, Host, Nginx, Request, Response, Truehop, eventually, files_in, missing, readme};
+use truehop_e2e::{
+    Gunicorn, Host, Nginx, Request, Response, Truehop, blobs_in, eventually, incoming_in, missing, readme,
+};
 
 const UPLOADER: Host = Host::at(127, 0, 0, 1);
 const STRANGER: Host = Host::at(127, 0, 0, 2);
@@ -183,9 +185,8 @@ fn the_first_cure_takes_files_that_nginx_would_refuse_by_itself() {
     let mut half = UPLOADER.connect(nginx.address());
     half.write("PUT /half.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     half.write(vec![7; 500_000]);
-    let incoming = drop.data().join("incoming");
     eventually("half of the upload at the drop", || {
-        (!files_in(&incoming).is_empty()).then_some(())
+        (!incoming_in(drop.data()).is_empty()).then_some(())
     });
 }
 
@@ -437,11 +438,7 @@ fn collect(host: Host, door: SocketAddr, file: &str, headers: &[(&str, &str)]) -
 
 #[track_caller]
 fn assert_kept(drop: &Truehop) {
-    assert_eq!(
-        files_in(&drop.data().join("files")).len(),
-        1,
-        "the file was deleted"
-    );
+    assert_eq!(blobs_in(drop.data()).len(), 1, "the file was deleted");
 }
 
 /// For everybody, also the uploader, and on the disk.
@@ -457,6 +454,6 @@ fn assert_gone(door: SocketAddr, drop: &Truehop, file: &str) {
         (all == [410, 410]).then_some(())
     });
     eventually("the bytes to be gone", || {
-        files_in(&drop.data().join("files")).is_empty().then_some(())
+        blobs_in(drop.data()).is_empty().then_some(())
     });
 }

@@ -1,7 +1,10 @@
 //! `cargo xtask bench`: side by side with peers, and the tables in `bench/RESULTS.md`.
 //!
 //! The peers of the address library are other people's crates; they have a lock file of their own, so that nobody who
-//! only builds needs them. Those of the edge are Debian's nginx and HAProxy, or whatever the environment names.
+//! only builds needs them. Those of the edge are Debian's nginx and HAProxy, or whatever the environment names; those of
+//! the drop are installed below `target/` when they are missing.
+
+mod takers;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,6 +19,8 @@ pub(crate) enum Subject<'a> {
     Address,
     /// With the arguments that the benchmark reads itself.
     Edge(&'a [&'a str]),
+    /// The same.
+    Drop(&'a [&'a str]),
 }
 
 impl<'a> Subject<'a> {
@@ -23,6 +28,7 @@ impl<'a> Subject<'a> {
         match args {
             ["address"] => Some(Self::Address),
             ["edge", args @ ..] if !args.contains(&"--help") => Some(Self::Edge(args)),
+            ["drop", args @ ..] if !args.contains(&"--help") => Some(Self::Drop(args)),
             _ => None,
         }
     }
@@ -43,6 +49,7 @@ pub(crate) fn run(subject: Subject<'_>) -> Result<(), String> {
             }
         }
         Subject::Edge(args) => measure_edge(&mut steps, args),
+        Subject::Drop(args) => measure_drop(&mut steps, args),
     }
     steps.finish()
 }
@@ -62,6 +69,34 @@ fn measure_edge(steps: &mut Steps, args: &[&str]) {
     measure.args(args).env("TRUEHOP_BINARY", ours);
     measure.arg("--results").arg(results("RESULTS.md"));
     measure.arg("--chart").arg(results("edge.svg"));
+    steps.run("measure", &mut measure);
+}
+
+/// With `--check` nothing is installed and nothing measured: it says who would take part.
+fn measure_drop(steps: &mut Steps, args: &[&str]) {
+    let Some(bench) = build(steps, "drop") else {
+        return;
+    };
+    let is_check = args.contains(&"--check");
+    if !is_check {
+        takers::set_up(steps);
+    }
+    // On the disk of this tree: in /tmp, the disk may be memory.
+    let look = |args: &[&str]| {
+        let mut look = Command::new(&bench);
+        look.args(args).envs(takers::environment());
+        look.arg("--directory").arg(target().join("bench"));
+        look
+    };
+    if !steps.run("look", &mut look(&[args, &["--check"]].concat())) || is_check {
+        return;
+    }
+    let Some(ours) = ours(steps) else {
+        return;
+    };
+    let mut measure = look(args);
+    measure.env("TRUEHOP_BINARY", ours);
+    measure.arg("--results").arg(results("RESULTS.md"));
     steps.run("measure", &mut measure);
 }
 

@@ -28,17 +28,24 @@ cargo xtask bench edge [SCENARIO...] [--rounds N] [--seconds S] [--quick]
                                what a request costs, beside nginx and HAProxy; its part of bench/RESULTS.md, and
                                bench/edge.svg, when all scenarios run. 5 rounds of 3 s: about 15 minutes.
                                --quick is one round of 1 s, which is not written down
+cargo xtask bench drop [bulk] [small] [durable] [rows] [--rounds N] [--seconds S] [--quick] [--check]
+                               what uploads and downloads cost, beside nginx, dufs, miniserve, rustypaste and copyparty;
+                               its part of bench/RESULTS.md, when nothing is named. 5 rounds of 3 s: about 15 minutes.
+                               --quick is one round with less of everything, which is not written down; --check only
+                               says who would take part
 
-Scenarios, by name or by what stands before the hyphen: small-16 small-64 small-512 small-log small-unix connect post
+Scenarios of the edge, by name or by what stands before the hyphen: small-16 small-64 small-512 small-log small-unix connect post
   response-1m response-100m request-1m request-100m static-1k static-1m static-100m drop-page drop-4k drop-1m idle
-The proxies run on the first core that we may use (taskset chooses), the load on the second. Others should be quiet.
+What is measured runs on the first core that we may use (taskset chooses), the load on the second. Others should be quiet.
 
 Environment:
   CI=true   a peer that is missing is a failure instead of skipped tests
-  TRUEHOP_BINARY, TRUEHOP_NGINX, TRUEHOP_HAPROXY   what `bench edge` starts instead of this tree and Debian's
+  TRUEHOP_BINARY, TRUEHOP_NGINX, TRUEHOP_HAPROXY   what the benchmarks start instead of this tree and Debian's
+  TRUEHOP_DUFS, TRUEHOP_MINISERVE, TRUEHOP_RUSTYPASTE, TRUEHOP_COPYPARTY   the same for those of `bench drop`
 
 The real peers of the tests (nginx, node, curl, openssl, Chromium, Python) are Debian packages, installed when the user
-is root; gunicorn, Flask and websockets come into target/venv. Everything else is Cargo's.";
+is root; gunicorn, Flask and websockets come into target/venv. Those of `bench drop` are built by Cargo in target/peers
+and come into target/bench-venv. Everything else is Cargo's.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();

@@ -11,19 +11,24 @@ use crate::steps::{Steps, succeeds};
 use crate::{target, workspace};
 
 /// Programs, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("apache2", "apache2"),
     ("caddy", "caddy"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
+    // Its stream module, which is no program.
+    ("nginx", "libnginx-mod-stream"),
     ("node", "nodejs"),
     ("curl", "curl"),
+    ("ip", "iproute2"),
     ("openssl", "openssl"),
+    ("strace", "strace"),
+    ("faketime", "faketime"),
     ("chromium", "chromium"),
 ];
 
 /// Programs that come with the Python packages of `e2e/requirements.txt`.
-const IN_VENV: [&str; 2] = ["gunicorn", "websockets"];
+const IN_VENV: [&str; 3] = ["gunicorn", "uvicorn", "websockets"];
 
 /// What is there.
 #[derive(Debug)]
@@ -40,27 +45,17 @@ impl Peers {
             .filter(|(program, _)| which(program).is_none())
             .map(|(_, package)| *package)
             .collect();
-        let venv_is_ready = venv_is_ready();
-        // Debian splits the module off Python, with the pip that it puts into a venv.
-        if !venv_is_ready && !succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
-            packages.extend(["python3", "python3-venv"]);
+        let venv = Venv::of_tests();
+        if !venv.is_ready() {
+            packages.extend(Venv::packages());
         }
-        if !packages.is_empty() && is_root() && which("apt-get").is_some() {
-            install(steps, &packages);
-        }
-        if !venv_is_ready {
-            make_venv(steps);
+        install(&packages, |name, command| steps.run(name, command));
+        if !venv.is_ready() {
+            venv.make(|name, command| steps.run(name, command));
         }
 
         let programs = PROGRAMS.iter().map(|(program, _)| (*program, which(program)));
-        let venv_is_ready = self::venv_is_ready();
-        let in_venv = IN_VENV.iter().map(|program| {
-            let path = venv().join("bin").join(program);
-            (
-                *program,
-                Some(path).filter(|path| path.is_file() && venv_is_ready),
-            )
-        });
+        let in_venv = IN_VENV.iter().map(|program| (*program, venv.program(program)));
         Self {
             found: programs.chain(in_venv).collect(),
         }
@@ -84,7 +79,11 @@ impl Peers {
     }
 }
 
-fn install(steps: &mut Steps, packages: &[&str]) {
+/// Installs Debian packages, if this user may, by steps that `run` runs.
+pub(crate) fn install(packages: &[&str], mut run: impl FnMut(&str, &mut Command) -> bool) {
+    if packages.is_empty() || !is_root() || which("apt-get").is_none() {
+        return;
+    }
     let apt = |args: &[&str]| {
         let mut command = Command::new("apt-get");
         command
@@ -95,48 +94,78 @@ fn install(steps: &mut Steps, packages: &[&str]) {
         command.env("RUNLEVEL", "1");
         command
     };
-    steps.run("package lists", &mut apt(&["update"]));
+    run("package lists", &mut apt(&["update"]));
     let args = [&["install", "-y", "--no-install-recommends"], packages].concat();
-    steps.run("packages", &mut apt(&args));
+    run("packages", &mut apt(&args));
 }
 
-fn make_venv(steps: &mut Steps) {
-    let made = steps.run(
-        "venv",
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(venv()),
-    );
-    let mut pip = Command::new(venv().join("bin/pip"));
-    pip.args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-    ])
-    .arg(requirements());
-    if made && steps.run("Python packages", &mut pip) {
-        // Last of all: the copy says that everything in it is installed. Without it, the next run starts again.
-        let _ = fs::copy(requirements(), venv().join("requirements.txt"));
+/// Python packages of their own.
+#[derive(Debug)]
+pub(crate) struct Venv {
+    directory: PathBuf,
+    requirements: PathBuf,
+}
+
+impl Venv {
+    /// What the tests need.
+    fn of_tests() -> Self {
+        Self::new("venv", "e2e/requirements.txt")
+    }
+
+    /// A directory below `target/`, and the list of what is to be in it.
+    pub(crate) fn new(directory: &str, requirements: &str) -> Self {
+        Self {
+            directory: target().join(directory),
+            requirements: workspace().join(requirements),
+        }
+    }
+
+    /// The Debian packages without which there is none: the module is split off Python there, with the pip that it puts
+    /// into a venv.
+    pub(crate) fn packages() -> &'static [&'static str] {
+        match succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+            true => &[],
+            false => &["python3", "python3-venv"],
+        }
+    }
+
+    /// Whether everything that is asked for now is in it.
+    pub(crate) fn is_ready(&self) -> bool {
+        let installed = fs::read(self.mark()).ok();
+        installed.is_some() && installed == fs::read(&self.requirements).ok()
+    }
+
+    /// Makes it anew, by steps that `run` runs.
+    pub(crate) fn make(&self, mut run: impl FnMut(&str, &mut Command) -> bool) {
+        let mut make = Command::new("python3");
+        make.args(["-m", "venv", "--clear"]).arg(&self.directory);
+        let mut pip = Command::new(self.directory.join("bin/pip"));
+        pip.args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+        ]);
+        pip.arg(&self.requirements);
+        if run("venv", &mut make) && run("Python packages", &mut pip) {
+            // Last of all: the copy says that everything in it is installed. Without it, the next run starts again.
+            let _ = fs::copy(&self.requirements, self.mark());
+        }
+    }
+
+    /// One of its programs.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        let path = self.directory.join("bin").join(name);
+        Some(path).filter(|path| path.is_file() && self.is_ready())
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.directory.join("requirements.txt")
     }
 }
 
-/// Whether the venv has what the tests ask for now.
-fn venv_is_ready() -> bool {
-    let installed = fs::read(venv().join("requirements.txt")).ok();
-    installed.is_some() && installed == fs::read(requirements()).ok()
-}
-
-fn venv() -> PathBuf {
-    target().join("venv")
-}
-
-fn requirements() -> PathBuf {
-    workspace().join("e2e/requirements.txt")
-}
-
 /// Where a program is; servers hide from users in `/usr/sbin`.
-fn which(program: &str) -> Option<PathBuf> {
+pub(crate) fn which(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let places = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     places

@@ -8,12 +8,30 @@ use crate::workspace;
 /// What was done so far, to be listed.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
-    done: Vec<(String, Duration, bool)>,
+    done: Vec<(String, Duration, End)>,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Well,
+    Failed,
+    /// Failed, and the others can do without it.
+    Missed,
 }
 
 impl Steps {
     /// Runs one command with our output. Whether it went well.
     pub(crate) fn run(&mut self, name: &str, command: &mut Command) -> bool {
+        self.step(name, command, End::Failed)
+    }
+
+    /// The same of something that the others can do without: a failure is shown and is none of the whole.
+    pub(crate) fn attempt(&mut self, name: &str, command: &mut Command) -> bool {
+        self.step(name, command, End::Missed)
+    }
+
+    fn step(&mut self, name: &str, command: &mut Command, failure: End) -> bool {
         let words: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
         say(&format!(
             "\n== {name}: {} {}",
@@ -30,24 +48,26 @@ impl Steps {
                 false
             }
         };
-        self.done.push((name.to_owned(), start.elapsed(), well));
+        let end = if well { End::Well } else { failure };
+        self.done.push((name.to_owned(), start.elapsed(), end));
         well
     }
 
     /// Lists all steps with their times; the error names those that failed.
     pub(crate) fn finish(self) -> Result<(), String> {
         say("");
-        for (name, time, well) in &self.done {
-            say(&format!(
-                "{:>6.1} s  {name}: {}",
-                time.as_secs_f64(),
-                if *well { "ok" } else { "FAILED" }
-            ));
+        for (name, time, end) in &self.done {
+            let end = match end {
+                End::Well => "ok",
+                End::Failed => "FAILED",
+                End::Missed => "could not be done",
+            };
+            say(&format!("{:>6.1} s  {name}: {end}", time.as_secs_f64()));
         }
         let failed = self
             .done
             .iter()
-            .filter(|(_, _, well)| !well)
+            .filter(|(_, _, end)| *end == End::Failed)
             .map(|(name, ..)| name.as_str());
         let failed: Vec<&str> = failed.collect();
         if failed.is_empty() {

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: the binary is built once, and every test runs, those with real peers among them.
 //!
 //! Invariant: the tests run the binary with the features that are shipped. Testing with all features links another one
-//! to the same place, so the first is copied aside before.
+//! to the same place, so the first is copied aside before. That other one kills itself where a test wants it to
+//! (`TRUEHOP_FAILPOINTS`); nothing else is tested with it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,10 +25,18 @@ pub(crate) fn run(filters: &[&str]) -> Result<(), String> {
         tests
             .args(["test", "--workspace", "--all-features", "--no-fail-fast", "--"])
             .args(filters);
-        tests.env("TRUEHOP_BIN", binary).envs(peers.environment());
+        tests
+            .env("TRUEHOP_BIN", binary)
+            .env("TRUEHOP_FAILPOINTS", failpoints())
+            .envs(peers.environment());
         steps.run("tests", &mut tests);
     }
     steps.finish()
+}
+
+/// The binary with all features, where Cargo puts it before any test of the workspace runs.
+fn failpoints() -> PathBuf {
+    target().join("debug/truehop")
 }
 
 /// The peers, and which are missing; in CI that is an error.

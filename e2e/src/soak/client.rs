@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::ledger::{End, Ledger};
-use super::wire::{Answer, Wire};
-use crate::http::Host;
+use crate::dice::Dice;
+use crate::http::{Host, Response};
 use crate::recorder::Kind;
+use crate::wire::Wire;
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -65,7 +66,7 @@ impl Client {
             host,
             server,
             ledger,
-            dice: Dice(seed | 1),
+            dice: Dice::new(seed),
             parked: VecDeque::new(),
         }
     }
@@ -86,7 +87,7 @@ impl Client {
 
     /// One connection with some batches of pipelined requests. How many requests it were.
     fn session(&mut self) -> u64 {
-        let mut wire = Wire::connect(self.host, self.server);
+        let mut wire = Wire::connect(self.host, self.server).expect("the edge is up");
         if self.dice.one_in(30) {
             return self.park(wire);
         }
@@ -267,9 +268,12 @@ impl Client {
                 sent.what != What::Early,
             ),
             // Too early an end was asked for; the edge may have heard of it before it began to answer.
-            (Ok(Some(Answer { status: 502, body })), What::Cut) => {
-                (End::Answered(502, body.len() as u64), false)
-            }
+            (
+                Ok(Some(Response {
+                    status: 502, body, ..
+                })),
+                What::Cut,
+            ) => (End::Answered(502, body.len() as u64), false),
             (Err(error), What::Cut) if is_cut(error) => (End::Aborted, false),
             (Ok(None), What::Cut) => (End::Aborted, false),
             _ => {
@@ -294,7 +298,7 @@ impl Client {
         }
     }
 
-    fn is_right(&self, answer: &Answer, sent: &Sent) -> bool {
+    fn is_right(&self, answer: &Response, sent: &Sent) -> bool {
         match sent.what {
             What::Closed => answer.status == 403 && answer.body.starts_with(b"closed"),
             What::Early => answer.status == 403 && answer.body.starts_with(b"early"),
@@ -320,22 +324,4 @@ impl Client {
 
 fn is_cut(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
-}
-
-/// Dice that fall the same way each time: xorshift64*.
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    /// A number from 0 to `limit - 1`; 0 for 0.
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % limit.max(1)
-    }
-
-    fn one_in(&mut self, chances: u64) -> bool {
-        self.below(chances) == 0
-    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use std::{fs, iter};
 
 use truehop_e2e::{
-    Certificate, Connection, End, Home, Stream, Truehop, Upstream, answers, eventually, missing,
+    Certificate, Connection, End, Home, Stream, Truehop, Upstream, answers, eventually, missing, stand_still,
 };
 
 use crate::{CLIENT, edge, next, pattern, soon};
@@ -169,6 +169,31 @@ fn idle_after_tls_request() {
         assert!(took < Duration::from_secs(5), "{path}: {took:?}");
         client.wait();
         drop(connection);
+    }
+}
+
+/// All of it has come, and lies in sockets and pipes on the way: whatever moves it on, nothing new will.
+#[test]
+fn slow_reader_of_an_answer_that_is_complete() {
+    let home = Home::new();
+    let large = pattern(32 << 20);
+    fs::write(home.path().join("large.bin"), &large).unwrap();
+    let files = format!("[[route]]\npath = \"/\"\nfiles = \"{}\"\n", home.path().display());
+    let behind = Truehop::start_in(home, &files);
+    let edge = Truehop::start(&format!(
+        "[[route]]\npath = \"/\"\nproxy = [\"http://{}\"]\n",
+        behind.address()
+    ));
+    for part in [large.len() / 8, large.len() / 2, large.len() - (1 << 20)] {
+        println!("a pause after {part} bytes");
+        let mut client = CLIENT.connect(edge.address());
+        client.hold_at_most(64 << 10);
+        client.write("GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.read_head();
+        let mut got = client.read_exact(part);
+        stand_still(&[edge.address().port(), behind.address().port()]);
+        got.extend(client.read_exact(large.len() - part));
+        assert!(got == large, "other bytes");
     }
 }
 
