@@ -20,11 +20,11 @@ mod they;
 #[path = "address/traps.rs"]
 mod traps;
 
-mod results;
-
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
+
+use truehop_bench::results;
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();

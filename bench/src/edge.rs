@@ -10,34 +10,20 @@ mod chart;
 mod clients;
 #[path = "edge/config.rs"]
 mod config;
-#[path = "edge/cost.rs"]
-mod cost;
-#[path = "edge/message.rs"]
-mod message;
-#[path = "edge/poll.rs"]
-mod poll;
-#[path = "edge/process.rs"]
-mod process;
 #[path = "edge/programs.rs"]
 mod programs;
 #[path = "edge/reactor.rs"]
 mod reactor;
 #[path = "edge/scenario.rs"]
 mod scenario;
-#[path = "edge/socket.rs"]
-mod socket;
 #[path = "edge/summary.rs"]
 mod summary;
 #[path = "edge/table.rs"]
 mod table;
-#[path = "edge/tally.rs"]
-mod tally;
 #[path = "edge/turn.rs"]
 mod turn;
 #[path = "edge/upstream.rs"]
 mod upstream;
-
-mod results;
 
 use std::env;
 use std::ffi::OsString;
@@ -47,6 +33,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use truehop_bench::{message, process, results, text};
 
 use programs::Programs;
 use scenario::{Contender, Scenario, Service};
@@ -181,7 +169,7 @@ fn run(plan: &Plan) -> Result<(), String> {
     };
     eprintln!(
         "{}; proxies on core {}, load on core {}",
-        heading.versions, cores.proxy, cores.load
+        heading.versions, cores.server, cores.load
     );
     let bench = Bench {
         programs,
@@ -261,7 +249,7 @@ fn measure(bench: &Bench, scenario: Scenario, rounds: usize) -> Outcome {
 }
 
 fn progress(outcome: &Outcome, turn: &Measured) -> String {
-    let figure = table::figure;
+    let figure = text::figure;
     let errors = match &turn.first_error {
         Some(error) => format!("  {} ERRORS: {error}", turn.errors),
         None => String::new(),

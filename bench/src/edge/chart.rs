@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use truehop_bench::text::figure;
+
 use crate::scenario::Contender;
 use crate::summary::Outcome;
-use crate::table::figure;
 
 const WIDTH: f64 = 880.0;
 /// Where the bars begin.

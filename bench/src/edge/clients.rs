@@ -11,11 +11,11 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use crate::message::{MIB, Message, content_length, fits, head_length};
-use crate::poll::{Poll, Token};
-use crate::socket;
-use crate::tally::Tally;
 use crate::upstream::{TURN, WORTH_DISCARDING};
+use truehop_bench::message::{MIB, Message, content_length, fits, head_length};
+use truehop_bench::poll::{Poll, Token};
+use truehop_bench::socket;
+use truehop_bench::tally::Tally;
 
 /// After so many errors there is nothing to be measured.
 const HOPELESS: u64 = 100;

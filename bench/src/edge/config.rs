@@ -9,8 +9,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::message::{KIB, MIB};
 use crate::scenario::{Contender, Scenario, Service};
+use truehop_bench::message::{KIB, MIB};
 
 /// How many connections a contender must be ready for, its own to the upstream among them.
 const CONNECTIONS: u32 = 11_000;

@@ -1,8 +1,8 @@
 //! The programs that are compared: where they are, which version, how they are started.
 
-use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use truehop_bench::program;
 
 use crate::scenario::Contender;
 
@@ -71,16 +71,10 @@ fn absent(contender: Contender) -> String {
 
 fn path(contender: Contender) -> Option<PathBuf> {
     let (name, variable) = names(contender);
-    if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) {
-        return Some(PathBuf::from(path)).filter(|path| path.is_file());
+    match contender {
+        Contender::Ours => program::named_by(variable),
+        Contender::Nginx | Contender::Haproxy => program::find(name, variable),
     }
-    if contender == Contender::Ours {
-        return None;
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    // Servers hide from users in /usr/sbin.
-    let mut places = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    places.find_map(|place| Some(place.join(name)).filter(|path| path.is_file()))
 }
 
 fn version(contender: Contender, path: &Path) -> String {
@@ -88,16 +82,5 @@ fn version(contender: Contender, path: &Path) -> String {
         Contender::Ours => "--version",
         Contender::Nginx | Contender::Haproxy => "-v",
     };
-    let said = Command::new(path).arg(flag).output();
-    let said = said.map_or_else(
-        |error| error.to_string().into_bytes(),
-        |said| [said.stdout, said.stderr].concat(),
-    );
-    let said = String::from_utf8_lossy(&said);
-    // "nginx version: nginx/1.22.1", "HAProxy version 2.6.12-1 2026/10/17 - https://haproxy.org/", "truehop 0.1.0".
-    let line = said.lines().next().unwrap_or("of an unknown version");
-    let line = line.trim_start_matches("nginx version: ").replace('/', " ");
-    let mut words: Vec<_> = line.split(' ').filter(|word| *word != "version").collect();
-    words.truncate(2);
-    words.join(" ")
+    program::version(path, flag)
 }

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clients::{Clients, Job};
-use crate::message::MIB;
-use crate::poll::{Poll, Token};
 use crate::upstream::Upstream;
+use truehop_bench::message::MIB;
+use truehop_bench::poll::{Poll, Token};
 
 pub struct Reactor<'a> {
     // Closed before the poll: their sockets first.

@@ -1,7 +1,7 @@
 //! What is measured: the table of scenarios.
 
 use crate::clients::After;
-use crate::message::{KIB, MIB};
+use truehop_bench::message::{KIB, MIB};
 
 /// One line of the results: what clients ask, of what, and what it may cost.
 pub struct Scenario {

@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 
 use crate::clients::{After, Clients, Job};
 use crate::config::{self, Place};
-use crate::cost::{Used, resident};
-use crate::message::{Message, field, head_length, write_body};
-use crate::process::{Cores, Running};
 use crate::programs::Programs;
 use crate::reactor::Reactor;
 use crate::scenario::{Contender, Scenario, Service};
-use crate::socket::free_port;
+use truehop_bench::cost::{Used, resident};
+use truehop_bench::message::{Message, field, head_length, write_body};
+use truehop_bench::process::{Cores, Running};
+use truehop_bench::socket::free_port;
 
 /// How long a program may take until it listens, a request alone, and all idle connections.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -168,7 +168,7 @@ impl Bench<'_> {
             Contender::Haproxy => vec![Path::new("-db"), Path::new("-f"), &file],
         };
         let program = self.programs.path(contender)?;
-        let mut running = Running::start(name, program, &arguments, self.cores.proxy, place.directory)?;
+        let mut running = Running::start(name, program, &arguments, &[], self.cores.server, place.directory)?;
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(listens).is_err() {
             if let Some(words) = running.ended() {

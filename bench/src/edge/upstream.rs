@@ -10,9 +10,9 @@ use std::path::Path;
 
 use rustix::io::Result;
 
-use crate::message::{KIB, MIB, Message, content_length, fits, head_length};
-use crate::poll::{Poll, Token};
-use crate::socket;
+use truehop_bench::message::{KIB, MIB, Message, content_length, fits, head_length};
+use truehop_bench::poll::{Poll, Token};
+use truehop_bench::socket;
 
 /// What the paths answer with.
 const BODIES: [(&str, u64); 3] = [("/small", 128), ("/1m", MIB), ("/100m", 100 * MIB)];

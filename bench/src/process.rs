@@ -6,16 +6,18 @@
 //! Invariant: no process outlives its [`Running`], nor this program, however that ends.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getppid, getrlimit, kill_process_group, set_parent_process_death_signal,
-    setrlimit,
+    Pid, Resource, Rlimit, Signal, getppid, getrlimit, kill_process, kill_process_group,
+    set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -28,7 +30,7 @@ pub const FILES: u64 = 12_000;
 /// The two cores: what is measured has one for itself.
 #[derive(Clone, Copy)]
 pub struct Cores {
-    pub proxy: usize,
+    pub server: usize,
     pub load: usize,
 }
 
@@ -37,11 +39,11 @@ impl Cores {
     pub fn take() -> Result<Self, String> {
         let allowed = sched_getaffinity(None).map_err(|error| error.to_string())?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
-        let (Some(proxy), Some(load)) = (cores.next(), cores.next()) else {
-            return Err("two cores are needed: one for the proxy, one for the load".to_owned());
+        let (Some(server), Some(load)) = (cores.next(), cores.next()) else {
+            return Err("two cores are needed: one for the server, one for the load".to_owned());
         };
         bind_to(load).map_err(|error| format!("core {load}: {error}"))?;
-        Ok(Self { proxy, load })
+        Ok(Self { server, load })
     }
 }
 
@@ -86,11 +88,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a program on a core. What it says goes to files in `directory`.
+    /// Starts a program on a core, with more in its environment. What it says goes to files in `directory`.
     pub fn start(
         name: &str,
         program: &Path,
-        arguments: &[&Path],
+        arguments: &[impl AsRef<OsStr>],
+        environment: &[(&str, PathBuf)],
         core: usize,
         directory: &Path,
     ) -> Result<Self, String> {
@@ -101,6 +104,7 @@ impl Running {
                 .args([core.to_string(), std::process::id().to_string()])
                 .arg(program)
                 .args(arguments)
+                .envs(environment.iter().map(|(name, value)| (name, value)))
                 .stdin(Stdio::null())
                 .stdout(File::create(directory.join(format!("{name}.out")))?)
                 .stderr(File::create(&errors)?)
@@ -114,6 +118,21 @@ impl Running {
     /// Its process id, which is that of its group too.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to end by itself, and waits for that.
+    pub fn end(mut self, patience: Duration) -> Result<(), String> {
+        if let Some(process) = Pid::from_raw(self.child.id() as i32) {
+            kill_process(process, Signal::TERM).map_err(|error| error.to_string())?;
+        }
+        let deadline = Instant::now() + patience;
+        while self.ended().is_none() {
+            if Instant::now() > deadline {
+                return Err("it does not end".to_owned());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Its last words, if it has ended.

@@ -19,28 +19,42 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes.collect()
 });
 
-/// What one side sends: a head and a body.
+/// What one side sends: a head, a body, and what follows it in the same message.
 pub struct Message {
-    /// The head and the first block of the body.
+    /// The head, the first block of the body, and when that is the whole body, the tail.
     bytes: Vec<u8>,
+    /// The tail of a longer body.
+    tail: Vec<u8>,
     head: u64,
-    length: u64,
+    /// Head and body.
+    body_end: u64,
 }
 
 impl Message {
     pub fn new(head: String, body: u64) -> Self {
+        Self::framed(head, body, "")
+    }
+
+    /// The body stands between two texts, as in a form.
+    pub fn framed(head: String, body: u64, tail: &str) -> Self {
         let mut bytes = head.into_bytes();
         let head = bytes.len() as u64;
         bytes.extend_from_slice(&PATTERN[..body.min(MIB) as usize]);
+        let mut tail = tail.as_bytes().to_vec();
+        if body <= MIB {
+            // One piece, so that one packet may take it.
+            bytes.append(&mut tail);
+        }
         Self {
             bytes,
+            tail,
             head,
-            length: head + body,
+            body_end: head + body,
         }
     }
 
     pub fn length(&self) -> u64 {
-        self.length
+        (self.bytes.len() as u64).max(self.body_end + self.tail.len() as u64)
     }
 
     /// What comes after so many bytes: all of it, or the next piece.
@@ -49,8 +63,11 @@ impl Message {
         if sent < kept {
             return &self.bytes[sent as usize..];
         }
+        if sent >= self.body_end {
+            return &self.tail[(sent - self.body_end) as usize..];
+        }
         let start = self.head + (sent - self.head) % MIB;
-        let end = kept.min(start + (self.length - sent));
+        let end = kept.min(start + (self.body_end - sent));
         &self.bytes[start as usize..end as usize]
     }
 }
@@ -111,8 +128,11 @@ mod tests {
 
     #[test]
     fn a_message_comes_in_pieces_and_fits() {
-        for body in [0, 5, MIB, MIB + 1, 5 * MIB / 2] {
-            let message = Message::new("head\r\n\r\n".to_owned(), body);
+        for (body, tail) in [0, 5, MIB, MIB + 1, 5 * MIB / 2]
+            .into_iter()
+            .flat_map(|body| [(body, ""), (body, "--end")])
+        {
+            let message = Message::framed("head\r\n\r\n".to_owned(), body, tail);
             for step in [7, 4096, u64::MAX] {
                 if step == 7 && body > MIB {
                     continue;
@@ -125,7 +145,8 @@ mod tests {
                     bytes.extend_from_slice(piece);
                     sent += piece.len() as u64;
                 }
-                assert_eq!(bytes.len() as u64, 8 + body);
+                let (bytes, end) = bytes.split_at(8 + body as usize);
+                assert_eq!(end, tail.as_bytes());
                 assert!(fits(0, &bytes[8..]));
                 assert!(body < 5 || !fits(0, &bytes[9..]));
             }

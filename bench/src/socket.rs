@@ -39,8 +39,16 @@ pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
 
 /// Begins to connect; what is sent before that has happened waits.
 pub fn connect(address: SocketAddr) -> Result<OwnedFd> {
+    connect_from(Ipv4Addr::UNSPECIFIED, address)
+}
+
+/// The same from an address of this machine; unspecified is the kernel's choice.
+pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Result<OwnedFd> {
     let socket = stream(AddressFamily::INET)?;
     send_at_once(&socket)?;
+    if !source.is_unspecified() {
+        bind(&socket, &SocketAddr::from((source, 0)))?;
+    }
     match net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error),
