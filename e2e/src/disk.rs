@@ -48,6 +48,8 @@ fn collect(directory: &Path, names: &mut Vec<String>) {
         // It may be gone by now: the server works on.
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => collect(&entry.path(), names),
+            // The mark by which the drop knows its directory.
+            Ok(_) if entry.file_name() == ".truehop" => {}
             Ok(_) => names.push(entry.file_name().to_string_lossy().into_owned()),
             Err(_) => {}
         }

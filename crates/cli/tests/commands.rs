@@ -113,11 +113,11 @@ fn the_examples_of_every_help_are_true() {
     )
     .unwrap();
     let mut run = 0;
-    for help in [&["--help"][..], &["explain", "--help"]] {
+    for help in [&["--help"][..], &["explain", "--help"], &["drop", "--help"]] {
         let (status, stdout, _) = output(&place, help);
         assert_eq!(status, 0);
         for example in examples(&stdout) {
-            // Those that would serve are asked for their help, which reads the line all the same.
+            // Those that would serve, or need a drop, are asked for their help, which reads the line all the same.
             let serves = !example.contains(" check ") && !example.contains(" explain ");
             let script = example.replacen("truehop", &binary().display().to_string(), 1);
             let script = if serves { script + " --help" } else { script };
@@ -130,7 +130,7 @@ fn the_examples_of_every_help_are_true() {
             run += 1;
         }
     }
-    assert_eq!(run, 7);
+    assert_eq!(run, 12);
 }
 
 #[test]
