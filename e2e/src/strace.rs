@@ -78,11 +78,16 @@ impl Traced {
         let process = self.truehop.id();
         let (exit, _home) = self.truehop.stop();
         assert_eq!(exit.status, Some(0), "{exit:#?}");
-        let end = format!("{process} +++ exited with 0 +++");
+        let process = process.to_string();
+        // The number is padded to five places.
+        let is_end = |line: &str| {
+            line.strip_prefix(process.as_str())
+                .is_some_and(|rest| rest.trim_start() == "+++ exited with 0 +++")
+        };
         let text = eventually("the end of the trace", || {
             let text = fs::read(&self.file).unwrap();
             let text = String::from_utf8_lossy(&text).into_owned();
-            text.lines().any(|line| line == end).then_some(text)
+            text.lines().any(is_end).then_some(text)
         });
         Trace::read(&text)
     }
