@@ -80,7 +80,6 @@ impl Given {
 }
 
 #[test]
-#[ignore = "not mended yet: what is given up while it lies in the kernel still arrives"]
 fn a_recipient_who_takes_too_long() {
     /// Whatever the server's patience is: this is no test of it.
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,7 +96,6 @@ fn a_recipient_who_takes_too_long() {
 }
 
 #[test]
-#[ignore = "not mended yet: what is given up while it lies in the kernel still arrives"]
 fn a_recipient_whom_a_stop_meets() {
     for size in SIZES {
         println!("{size} bytes");
@@ -137,7 +135,6 @@ fn a_recipient_whom_a_kill_meets() {
 
 /// Cut at once, and what is cut does not arrive either.
 #[test]
-#[ignore = "not mended yet: what is given up while it lies in the kernel still arrives"]
 fn a_recipient_whom_the_withdrawal_meets() {
     for size in [300_000, 16 << 20] {
         let mut given = Given::begin(size);

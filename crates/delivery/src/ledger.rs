@@ -1,7 +1,8 @@
 //! What was written to a socket, and how much of it the peer has acknowledged.
 //!
 //! Invariant: the answer is the kernel's, and never more than it said. "Written" is not "arrived": the last bytes of a
-//! response sit in the send queue until the peer acknowledges them, and a peer that vanished never does.
+//! response sit in the send queue until the peer acknowledges them, and a peer that vanished never does. Nor is "given up"
+//! "not arrived": the kernel goes on sending what it has until it is told not to, and what had left by then may be there.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -9,7 +10,7 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use rustix::net::sockopt;
+use rustix::net::{connect_unspec, sockopt};
 use tokio::time::{Instant, sleep};
 
 use crate::outq;
@@ -24,6 +25,8 @@ pub struct Ledger {
     /// As far as is known.
     acknowledged: Cell<u64>,
     failed: Cell<bool>,
+    /// What had left when it was given up.
+    left: Cell<Option<u64>>,
     forgets_unread: bool,
 }
 
@@ -35,6 +38,7 @@ impl Ledger {
             written: Cell::default(),
             acknowledged: Cell::default(),
             failed: Cell::default(),
+            left: Cell::default(),
             forgets_unread,
         }
     }
@@ -61,6 +65,10 @@ impl Ledger {
 
     /// How many of the first bytes the peer has acknowledged for certain, or on a Unix socket read. Asks the kernel.
     pub fn look(&self, socket: BorrowedFd<'_>) -> u64 {
+        if self.left.get().is_some() {
+            // What the kernel counts now means nothing.
+            return self.acknowledged.get();
+        }
         if let Ok(missing) = outq::unacknowledged(socket) {
             // Asked in this order: a reader that goes away sets the error before the queue is emptied.
             if (missing > 0 || self.forgets_unread)
@@ -78,7 +86,32 @@ impl Ledger {
         self.acknowledged.get()
     }
 
-    /// Waits until the peer has acknowledged the first `upto` bytes, at most `limit`.
+    /// Throws away what the kernel still holds, so that it does not arrive later, and ends the connection: a TCP peer sees
+    /// a reset. How many of the first bytes had left by then, and so may have reached the peer.
+    ///
+    /// What a Unix socket was given lies with its reader already: all of it has left. Should the peer make room just between
+    /// the two calls that this takes, a little more may leave than is counted.
+    pub fn give_up(&self, socket: BorrowedFd<'_>) -> u64 {
+        if let Some(left) = self.left.get() {
+            return left;
+        }
+        self.look(socket);
+        let mut left = self.written.get();
+        if !self.forgets_unread {
+            let unsent = outq::unsent(socket).unwrap_or(0);
+            // A socket that its peer has reset holds nothing, whatever it counts.
+            let is_thrown_away = connect_unspec(socket).is_ok() || self.failed.get();
+            if is_thrown_away {
+                left = left.saturating_sub(unsent);
+            }
+        }
+        self.failed.set(true);
+        self.left.set(Some(left));
+        left
+    }
+
+    /// Waits until the peer has acknowledged the first `upto` bytes, for as long as it acknowledges some within each
+    /// `limit`.
     ///
     /// Looks at once, then after pauses from 1 ms doubling to 100 ms: the kernel has no event for this.
     ///
@@ -91,8 +124,9 @@ impl Ledger {
         upto: u64,
         limit: Duration,
     ) -> Result<(), Unacknowledged> {
-        let deadline = Instant::now() + limit;
+        let mut deadline = Instant::now() + limit;
         let mut pause = FIRST_LOOK;
+        let mut least = u64::MAX;
         loop {
             let missing = upto.saturating_sub(self.look(socket.as_fd()));
             if missing == 0 {
@@ -100,6 +134,10 @@ impl Ledger {
             }
             if self.failed.get() {
                 return Err(Unacknowledged::Failed { missing });
+            }
+            if missing < least {
+                least = missing;
+                deadline = Instant::now() + limit;
             }
             if Instant::now() >= deadline {
                 return Err(Unacknowledged::TimedOut { missing });
@@ -251,5 +289,65 @@ mod tests {
         };
         assert!(0 < missing && missing < ledger.written(), "{missing}");
         assert_eq!(ledger.look(server.as_fd()), ledger.written() - missing);
+        // Nothing of it will ever arrive, and what had left is known.
+        let left = ledger.give_up(server.as_fd());
+        assert!(ledger.written() - missing <= left && left < ledger.written());
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_does_not_arrive_and_what_had_left_is_told() {
+        let (mut server, mut client) = pair();
+        let ledger = Ledger::new(false);
+        fill(&mut server, &ledger);
+        let acknowledged = ledger.look(server.as_fd());
+        let left = ledger.give_up(server.as_fd());
+        assert!(acknowledged <= left && left < ledger.written(), "{left}");
+        assert_eq!(ledger.give_up(server.as_fd()), left);
+        assert_eq!(ledger.look(server.as_fd()), acknowledged);
+        let (mut arrived, mut space) = (0, [0; 65536]);
+        let end = loop {
+            match client.read(&mut space) {
+                Ok(n) if n > 0 => arrived += n as u64,
+                end => break end,
+            }
+        };
+        assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        assert!(acknowledged <= arrived && arrived <= left, "{arrived} of {left}");
+        let error = ledger.acknowledged(&server, left + 1, LONG).await.unwrap_err();
+        assert!(matches!(error, Unacknowledged::Failed { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn all_that_a_unix_socket_was_given_has_left() {
+        let (mut server, mut client) = UnixStream::pair().unwrap();
+        let ledger = Ledger::new(true);
+        server.write_all(b"all of it").unwrap();
+        ledger.wrote(9);
+        assert_eq!(ledger.give_up(server.as_fd()), 9);
+        drop(server);
+        client.read_exact(&mut [0; 9]).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_a_little_now_and_then_is_waited_for() {
+        let (mut server, mut client) = pair();
+        let ledger = Ledger::new(false);
+        fill(&mut server, &ledger);
+        let written = ledger.written();
+        // Looks every 100 ms: each time a little more has been read.
+        let reads = async {
+            let mut space = vec![0; written as usize / 50];
+            while let Ok(n) = client.read(&mut space) {
+                if n == 0 {
+                    break;
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let limit = Duration::from_secs(1);
+        tokio::select! {
+            word = ledger.acknowledged(&server, written, limit) => word.unwrap(),
+            () = reads => unreachable!("the server's end stays open"),
+        }
     }
 }

@@ -247,7 +247,7 @@ impl Request {
     /// Waits for the receipt, and writes down what it says.
     async fn see_through(self, shared: &Shared, receipt: Receipt) {
         let _under_way = shared.metrics.collecting();
-        let arrival = receipt.await;
+        let arrival = self.arrival(receipt).await;
         if arrival == Arrival::Whole {
             failpoint::reached("acknowledged");
         }
@@ -281,20 +281,33 @@ impl Request {
         shared.work.notify_one();
     }
 
+    /// Waits for the receipt. When the files are over meanwhile, what has not arrived shall not.
+    async fn arrival(&self, mut receipt: Receipt) -> Arrival {
+        tokio::select! {
+            arrival = &mut receipt => return arrival,
+            () = self.leash.until_cut() => receipt.recall(),
+        }
+        receipt.await
+    }
+
     /// How the request ended for each of its files.
     fn settlements(&self, arrival: Arrival, blame: Blame) -> Vec<(u32, Settlement)> {
-        let count = match arrival {
-            Arrival::Whole => Some(u64::MAX),
-            Arrival::Part(0) => None,
-            Arrival::Part(count) => Some(count),
+        let (acknowledged, left) = match arrival {
+            Arrival::Whole => (u64::MAX, u64::MAX),
+            Arrival::Part { acknowledged, left } => (acknowledged, left),
+            // What nobody has begun to send has not left.
+            Arrival::Unknown if self.leash.bytes() == 0 => (0, 0),
+            Arrival::Unknown => (0, u64::MAX),
         };
         let granted = self.grant.files.iter().filter(|file| !file.is_again);
         granted
             .map(|file| {
                 let placed = self.placed.iter().find(|placed| placed.number == file.number);
+                let end = |count: u64| placed.filter(|_| count > 0)?.end_within(count);
                 let settlement = Settlement {
-                    asked: file.range.end - file.range.start,
-                    arrived: placed.zip(count).and_then(|(placed, count)| placed.within(count)),
+                    granted: file.range.clone(),
+                    acknowledged: end(acknowledged),
+                    left: end(left).unwrap_or(file.range.start),
                     blame,
                     // For the catalog to say.
                     others: false,
@@ -333,8 +346,8 @@ impl Request {
         shared.metrics.collection(match (is_delivered, arrival, blame) {
             (true, ..) => "delivered",
             (false, Arrival::Whole, _) => "partial",
-            (false, Arrival::Part(_), Blame::Recipient) => "undelivered",
-            (false, Arrival::Part(_), Blame::Server) => "interrupted",
+            (false, Arrival::Part { .. } | Arrival::Unknown, Blame::Recipient) => "undelivered",
+            (false, Arrival::Part { .. } | Arrival::Unknown, Blame::Server) => "interrupted",
         });
     }
 }

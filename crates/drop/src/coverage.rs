@@ -31,6 +31,12 @@ impl Coverage {
         !range.is_empty() && self.0.get(at).is_some_and(|piece| piece.start < range.end)
     }
 
+    /// Whether every byte of `range` is in it.
+    pub(crate) fn has(&self, range: &Range<u64>) -> bool {
+        let at = self.0.partition_point(|piece| piece.end < range.end);
+        range.is_empty() || self.0.get(at).is_some_and(|piece| piece.start <= range.start)
+    }
+
     /// Puts the bytes of `range` in; each byte that was put in is in it.
     pub(crate) fn widen(&mut self, range: Range<u64>) {
         self.merge(range);

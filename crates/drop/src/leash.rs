@@ -2,8 +2,11 @@
 //!
 //! Invariant: what is said here is never taken back.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
 
 /// Held by the body that is being sent, by the task that sees the request through, and by the catalog.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +15,7 @@ pub(crate) struct Leash(Arc<Words>);
 #[derive(Debug, Default)]
 struct Words {
     cut: AtomicBool,
+    told: Notify,
     failed: AtomicBool,
     bytes: AtomicU64,
 }
@@ -20,6 +24,17 @@ impl Leash {
     /// The file is over: no further byte leaves.
     pub(crate) fn cut(&self) {
         self.0.cut.store(true, Ordering::Release);
+        self.0.told.notify_waiters();
+    }
+
+    /// Waits until it is cut.
+    pub(crate) async fn until_cut(&self) {
+        let mut told = pin!(self.0.told.notified());
+        // From here on a cut is heard; one before is seen.
+        told.as_mut().enable();
+        if !self.is_cut() {
+            told.await;
+        }
     }
 
     pub(crate) fn is_cut(&self) -> bool {

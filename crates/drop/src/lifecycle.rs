@@ -39,7 +39,10 @@
 //! Invariant: once a file has come to an [`Ending`], nothing leads back to its bytes, except within the grace: the same
 //! recipient may have them once more, and the owner may have them given to another. A recipient may have *all* bytes only
 //! if `last_piece` was written down before; so after a crash it is known of which files that may be. What was granted is
-//! written down with the grant, and counts as had until it is settled; so that holds for who resumes after a crash, too.
+//! written down with the grant, and counts as had until it is settled; so that holds for who resumes after a crash, too. And
+//! a file that has left whole, and of which some was not acknowledged, goes to nobody else.
+
+mod passages;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -49,6 +52,7 @@ use truehop_delivery::LAST_PIECE;
 use crate::clock::Timestamp;
 use crate::config::DropConfig;
 use crate::coverage::Coverage;
+pub(crate) use crate::lifecycle::passages::Passages;
 use crate::owner::AddressDigest;
 use crate::secret::SecretHash;
 
@@ -192,15 +196,16 @@ pub(crate) struct Hold {
     pub(crate) behind_proxy: bool,
     /// When the lease lapses if nothing is under way.
     pub(crate) until: Timestamp,
-    /// What the recipient has acknowledged, and so surely has.
+    /// What the recipient has: it has acknowledged it, or says so itself.
     pub(crate) covered: Coverage,
-    /// What requests were granted that may still be under way, without last pieces that are held back: the recipient may
-    /// have it.
-    pub(crate) granted: Coverage,
-    /// What the recipient may have besides: it was granted to requests whose end nobody has seen, for the server has broken
-    /// off, or to collections before this one, and nobody can say who is who.
+    /// Whether it was needed to take the recipient at its word.
+    pub(crate) by_word: bool,
+    /// What requests were granted.
+    pub(crate) passages: Passages,
+    /// What the recipient may have besides: it had left and was not acknowledged; it was granted to requests whose end nobody
+    /// has seen, for the server has broken off; or to collections before this one, and nobody can say who is who.
     pub(crate) unsettled: Coverage,
-    /// How many bytes were sent, counting repeated ones each time, and those under way as sent.
+    /// How many bytes have left, counting repeated ones each time, and those under way as if all had.
     pub(crate) asked: u64,
     /// How many attempts this collection was charged.
     pub(crate) charged: u32,
@@ -266,10 +271,12 @@ pub(crate) enum Blame {
 /// How a request of a collection ended, for one file.
 #[derive(Clone, Debug)]
 pub(crate) struct Settlement {
-    /// How many bytes it was granted.
-    pub(crate) asked: u64,
-    /// Those that the recipient has acknowledged; `None` when that is not even the head of the answer.
-    pub(crate) arrived: Option<Range<u64>>,
+    /// What it was granted.
+    pub(crate) granted: Range<u64>,
+    /// The end of what the recipient has acknowledged of that; `None` when that is not even the head of the answer.
+    pub(crate) acknowledged: Option<u64>,
+    /// The end of what has left, and may have arrived.
+    pub(crate) left: u64,
     pub(crate) blame: Blame,
     /// Whether other requests of the collection are still under way. The catalog knows; what a caller writes is not read.
     pub(crate) others: bool,
@@ -401,11 +408,12 @@ impl Life {
                 until: now.plus(terms.lease),
                 // Nobody else has had it since.
                 covered: before.map_or_else(Coverage::default, |before| before.covered.clone()),
-                granted: Coverage::default(),
+                by_word: before.is_some_and(|before| before.by_word),
+                passages: before.map_or_else(Passages::default, |before| before.passages.clone()),
                 unsettled: match (before, &self.hold) {
                     (Some(before), _) => before.unsettled.clone(),
                     // Whoever had some of it may come back under any name.
-                    (None, Some(other)) => other.reach(&other.granted),
+                    (None, Some(other)) => other.reach(),
                     (None, None) => Coverage::default(),
                 },
                 asked: range.end - range.start,
@@ -451,18 +459,25 @@ impl Life {
         let Some(hold) = self.hold.as_mut() else {
             return (self, false);
         };
+        // Of an empty file nothing can be had twice.
+        if range.is_empty() {
+            return (self, false);
+        }
+        for word in hold.passages.resumed_at(range.start) {
+            hold.vouched(word);
+        }
         let held_back = range.start..range.end.saturating_sub(LAST_PIECE).max(range.start);
         let is_whole_with = |range: &Range<u64>| {
-            let mut granted = hold.granted.clone();
-            granted.widen(range.clone());
-            hold.reach(&granted).is_whole(size)
+            let mut reach = hold.reach();
+            reach.widen(range.clone());
+            reach.is_whole(size)
         };
-        // Of an empty file nothing can be had twice.
-        let may_complete = !hold.last_piece && !range.is_empty() && is_whole_with(range);
+        let may_complete = !hold.last_piece && is_whole_with(range);
         let is_gated = may_complete && !held_back.is_empty() && !is_whole_with(&held_back);
-        hold.granted
-            .widen(if is_gated { held_back } else { range.clone() });
         hold.last_piece |= may_complete && !is_gated;
+        if let Some(forgotten) = hold.passages.begin(range.clone(), is_gated) {
+            hold.unsettled.widen(forgotten);
+        }
         (self, is_gated)
     }
 
@@ -510,22 +525,26 @@ impl Life {
             return self.delivered_late(now, how);
         };
         let mut hold = hold.clone();
-        let arrived = how.arrived.clone().unwrap_or_default();
-        hold.asked = hold
-            .asked
-            .saturating_sub(how.asked.saturating_sub(arrived.end - arrived.start));
-        if let Some(forgotten) = hold.covered.add(arrived) {
-            hold.unsettled.widen(forgotten);
+        let start = how.granted.start;
+        let acknowledged = how.acknowledged.unwrap_or(start);
+        // What has not left is not paid for.
+        hold.asked = hold.asked.saturating_sub(how.granted.end - how.left);
+        hold.has(start..acknowledged);
+        hold.unsettled.widen(acknowledged..how.left);
+        if let Some(word) = hold.passages.end(&how.granted, acknowledged, how.left) {
+            hold.vouched(word);
         }
-        if how.arrived.is_some() && hold.covered.is_whole(self.size) {
+        // Of an empty file the head of an answer is all there is.
+        let has_come = how.acknowledged.is_some() || self.size > 0;
+        if has_come && hold.covered.is_whole(self.size) {
             return Some(self.delivered(terms, now, hold, how.is_part));
         }
         hold.until = now.plus(terms.lease);
         if !how.others {
-            // All that was granted has been settled. Unless a crash has met some of it, nobody has the whole, and that is
-            // known.
-            hold.granted = Coverage::default();
-            hold.last_piece &= hold.reach(&hold.granted).is_whole(self.size);
+            // All that was granted has been settled. Unless what had left was everything, with what the server had seen the
+            // end of or not, nobody has the whole, and that is known.
+            hold.passages.clear();
+            hold.last_piece &= hold.reach().is_whole(self.size);
         }
         let settled = Self {
             hold: Some(hold),
@@ -540,9 +559,8 @@ impl Life {
     /// It had come to another end meanwhile, and its hold is forgotten. What is put right is the receipt.
     fn delivered_late(&self, now: Timestamp, how: &Settlement) -> Option<Self> {
         let is_whole = how
-            .arrived
-            .as_ref()
-            .is_some_and(|arrived| arrived.start == 0 && arrived.end >= self.size);
+            .acknowledged
+            .is_some_and(|acknowledged| how.granted.start == 0 && acknowledged >= self.size);
         let state = match self.state {
             State::Expired | State::Withdrawn | State::Failed => State::Delivered,
             State::Deleted if self.ending != Some(Ending::Delivered) => State::Deleted,
@@ -557,7 +575,7 @@ impl Life {
     }
 
     fn delivered(&self, terms: &Terms, now: Timestamp, hold: Hold, is_part: bool) -> Self {
-        let again = match (is_part, hold.behind_proxy) {
+        let again = match (is_part, hold.behind_proxy || hold.by_word) {
             (true, _) => Some(terms.lease.max(terms.grace)),
             (false, true) => Some(terms.grace),
             (false, false) => None,
@@ -614,18 +632,15 @@ impl Life {
     /// The server has broken off; no request has survived.
     pub(crate) fn interrupted(&self, terms: &Terms, now: Timestamp) -> Option<Self> {
         let hold = self.hold.as_ref().filter(|_| self.state == State::Collecting)?;
-        let mut unsettled = hold.unsettled.clone();
-        unsettled.widen_by(&hold.granted);
+        let mut hold = hold.clone();
+        hold.until = now.plus(terms.lease);
+        hold.unsettled.widen_by_open(&hold.passages);
         if hold.last_piece {
-            unsettled.widen(0..self.size);
+            hold.unsettled.widen(0..self.size);
         }
+        hold.passages.break_off(hold.last_piece);
         let held = Self {
-            hold: Some(Hold {
-                until: now.plus(terms.lease),
-                granted: Coverage::default(),
-                unsettled,
-                ..hold.clone()
-            }),
+            hold: Some(hold),
             ..self.clone()
         };
         Some(held.given_back())
@@ -738,12 +753,25 @@ impl Life {
 }
 
 impl Hold {
-    /// What the recipient may have, with `granted`.
-    fn reach(&self, granted: &Coverage) -> Coverage {
+    /// What the recipient may have.
+    fn reach(&self) -> Coverage {
         let mut reach = self.unsettled.clone();
         reach.widen_by(&self.covered);
-        reach.widen_by(granted);
+        reach.widen_by_open(&self.passages);
         reach
+    }
+
+    /// The recipient has these bytes.
+    fn has(&mut self, range: Range<u64>) {
+        if let Some(forgotten) = self.covered.add(range) {
+            self.unsettled.widen(forgotten);
+        }
+    }
+
+    /// The recipient says that it has these bytes, which it has not acknowledged.
+    fn vouched(&mut self, range: Range<u64>) {
+        self.by_word |= !self.covered.has(&range);
+        self.has(range);
     }
 
     /// Whether who asks is the one who holds: by the name of the collection, or, for a tool that keeps no cookies, by the
@@ -754,7 +782,7 @@ impl Hold {
             None => {
                 let same =
                     matches!((self.recipient, asker.address), (Some(one), Some(other)) if one.is(&other));
-                let is_new = || !self.covered.meets(range) && !self.granted.meets(range);
+                let is_new = || !self.covered.meets(range) && !self.passages.meets(range);
                 same && (!is_alive || (asker.has_range && is_new()))
             }
         }

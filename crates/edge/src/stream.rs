@@ -25,7 +25,7 @@ mod prefixed;
 mod records;
 
 use self::account::Account;
-pub(crate) use self::account::{Position, Witness};
+pub(crate) use self::account::{Gone, Position, Witness};
 pub(crate) use self::prefixed::Prefixed;
 
 /// See the module.
@@ -283,7 +283,7 @@ impl Stream {
         self.account.ledger.written()
     }
 
-    /// Where the next byte that is written will stand, for [`arrived_behind`](Self::arrived_behind). `None` when nobody
+    /// Where the next byte that is written will stand, for [`give_up`](Self::give_up). `None` when nobody
     /// can tell: with TLS, while something is left here.
     pub(crate) fn position(&self) -> Option<Position> {
         let kind = self.kind.borrow();
@@ -299,9 +299,10 @@ impl Stream {
         Some(self.account.position_sealed(overhead))
     }
 
-    /// How many bytes behind a position the other side has for certain. Asks the kernel.
-    pub(crate) fn arrived_behind(&self, position: Position) -> u64 {
-        self.with_socket(|socket| self.account.arrived_behind(socket, position))
+    /// Ends the connection, and has nothing more arrive of what the kernel still holds. How many bytes behind a position
+    /// have, if one is known.
+    pub(crate) fn give_up(&self, position: Option<Position>) -> Option<Gone> {
+        self.with_socket(|socket| self.account.give_up(socket, position))
     }
 
     /// Looks how much has arrived, if the kernel will not know any more once the other side is gone.

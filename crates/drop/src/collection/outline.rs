@@ -103,10 +103,11 @@ impl Outline {
 }
 
 impl Placed {
-    /// Which bytes of the file are among the first `count` of the body; `None` when those do not reach up to it.
-    pub(crate) fn within(&self, count: u64) -> Option<Range<u64>> {
-        let arrived = count.checked_sub(self.at)?.min(self.range.end - self.range.start);
-        Some(self.range.start..self.range.start + arrived)
+    /// The end of those bytes of the file that are among the first `count` of the body; `None` when those do not reach up
+    /// to it.
+    pub(crate) fn end_within(&self, count: u64) -> Option<u64> {
+        let within = count.checked_sub(self.at)?.min(self.range.end - self.range.start);
+        Some(self.range.start + within)
     }
 }
 
@@ -191,13 +192,8 @@ mod tests {
             range: 10..15,
             at: 4,
         };
-        for (count, within) in [
-            (3, None),
-            (4, Some(10..10)),
-            (6, Some(10..12)),
-            (99, Some(10..15)),
-        ] {
-            assert_eq!(placed.within(count), within);
+        for (count, end) in [(3, None), (4, Some(10)), (6, Some(12)), (99, Some(15))] {
+            assert_eq!(placed.end_within(count), end);
         }
     }
 }

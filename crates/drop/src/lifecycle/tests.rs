@@ -77,21 +77,24 @@ fn next(life: &Life) -> Vec<(&'static str, Life)> {
             }
         }
         for others in [false, true] {
-            for arrived in [
-                None,
-                Some(0..life.size),
-                Some(0..life.size / 2),
-                Some(life.size / 2..life.size),
+            let (half, size) = (life.size / 2, life.size);
+            for (granted, acknowledged, left) in [
+                (0..size, None, 0),
+                (0..size, None, size),
+                (0..size, Some(size), size),
+                (0..size, Some(half), half),
+                (0..size, Some(half), size),
+                (half..size, Some(size), size),
             ] {
                 for (blame, is_part) in [
                     (Blame::Recipient, false),
                     (Blame::Server, false),
                     (Blame::Recipient, true),
                 ] {
-                    let asked = arrived.clone().map_or(life.size, |range| range.end - range.start);
                     let how = Settlement {
-                        asked,
-                        arrived: arrived.clone(),
+                        granted: granted.clone(),
+                        acknowledged,
+                        left,
                         blame,
                         others,
                         is_part,
@@ -244,10 +247,11 @@ enum Step {
     },
     /// A request (counted in those under way) asks whether its last piece may leave.
     Last(usize),
-    /// A request ends, with so many eighths of what it was granted.
+    /// A request ends: so many eighths of what may have left were acknowledged, and so many more had left.
     End {
         which: usize,
         eighths: u64,
+        more: u64,
         blame: Blame,
     },
     Wait(i64),
@@ -264,9 +268,10 @@ fn step() -> impl Strategy<Value = Step> {
             to,
         }),
         2 => any::<usize>().prop_map(Step::Last),
-        4 => (any::<usize>(), 0..10u64, any::<bool>()).prop_map(|(which, eighths, ours)| Step::End {
+        4 => (any::<usize>(), 0..10u64, 0..6u64, any::<bool>()).prop_map(|(which, eighths, more, ours)| Step::End {
             which,
             eighths: eighths.min(8),
+            more: more.min(8 - eighths.min(8)),
             blame: if ours { Blame::Server } else { Blame::Recipient },
         }),
         2 => (-20..20i64).prop_map(Step::Wait),
@@ -365,6 +370,7 @@ impl Walk {
             Step::End {
                 which,
                 eighths,
+                more,
                 blame,
             } => {
                 if self.alive.is_empty() {
@@ -373,12 +379,14 @@ impl Walk {
                 let at = which % self.alive.len();
                 let others = self.is_alive(Some(at));
                 let request = self.alive.remove(at);
-                let left = request.left();
-                let arrived = left.start..left.start + (left.end - left.start) * eighths / 8;
-                self.had.entry(request.who).or_default().widen(arrived.clone());
+                let could = request.left();
+                let end = |eighths: u64| could.start + (could.end - could.start) * eighths / 8;
+                let left = end(eighths + more);
+                self.had.entry(request.who).or_default().widen(could.start..left);
                 let how = Settlement {
-                    asked: request.range.end - request.range.start,
-                    arrived: Some(arrived),
+                    granted: request.range.clone(),
+                    acknowledged: Some(end(eighths)),
+                    left,
                     blame,
                     others,
                     is_part: false,
@@ -440,6 +448,7 @@ fn ask(who: u8, eighths: Range<u64>) -> Step {
 const ARRIVED: Step = Step::End {
     which: 0,
     eighths: 8,
+    more: 0,
     blame: Blame::Recipient,
 };
 
@@ -454,6 +463,7 @@ fn who_comes_back_after_somebody_else_may_have_had_a_part_before() {
         Step::End {
             which: 0,
             eighths: 0,
+            more: 0,
             blame: Blame::Server,
         },
         Step::Wait(100),
@@ -504,7 +514,8 @@ fn what_follows_a_delivery_is_as_many_bytes_as_the_file_has_and_half_of_that() {
             behind_proxy: true,
             until: Timestamp(500),
             covered: Coverage::default(),
-            granted: Coverage::default(),
+            by_word: false,
+            passages: Passages::default(),
             unsettled: Coverage::default(),
             asked: 0,
             charged: 0,

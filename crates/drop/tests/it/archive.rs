@@ -191,7 +191,7 @@ async fn of_a_part_of_an_archive_the_complete_files_are_delivered_and_the_same_o
         let courier = archive.courier.clone().unwrap();
         let whole = archive.bytes().await;
         let cut = 31 + 1000 + 31 + 500;
-        courier.cut_short(cut as u64);
+        courier.cut_short(cut as u64, cut as u64);
         site.until_rows(&format!("{mine} AND state = 'delivered' AND number = 1"), 1)
             .await;
         site.until_rows(&format!("{mine} AND state = 'collecting' AND last_piece = 0"), 2)

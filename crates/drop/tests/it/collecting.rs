@@ -155,14 +155,14 @@ async fn what_nobody_is_known_to_have_is_asked_for_again() {
     let site = Site::new();
     let file = site.upload("a", "content").await;
     let (to, name) = begin(&site, &file.path).await;
-    // All of it has left, and the first three bytes are acknowledged.
+    // The first three bytes have left, and are acknowledged.
     let cookie = format!("collection={name}");
     let answer = site
         .send(ask("GET", &to).from(AWAY).header("cookie", &cookie))
         .await;
     let courier = answer.courier.clone().unwrap();
     assert_eq!(answer.bytes().await, b"content");
-    courier.cut_short(3);
+    courier.cut_short(3, 3);
     site.until_rows("covered = '0-3'", 1).await;
     let rest = site.send(ask("GET", &to).from(AWAY).range("4-")).await;
     rest.deliver().await;
@@ -172,6 +172,56 @@ async fn what_nobody_is_known_to_have_is_asked_for_again() {
         .await
         .deliver()
         .await;
+    site.until(&file.path, StatusCode::GONE).await;
+}
+
+#[tokio::test]
+async fn who_resumes_behind_what_was_acknowledged_is_taken_at_its_word_and_may_have_it_again() {
+    // Its connection is dead: it resumes after that was seen here, and before.
+    for comes_first in [false, true] {
+        let site = Site::new();
+        let file = site.upload("a", "content").await;
+        let (to, name) = begin(&site, &file.path).await;
+        let cookie = format!("collection={name}");
+        let first = site
+            .send(ask("GET", &to).from(AWAY).header("cookie", &cookie))
+            .await;
+        let resumed = ask("GET", &to).from(AWAY).header("cookie", &cookie).range("5-");
+        let rest = if comes_first {
+            let rest = site.send(resumed).await;
+            first.vanish(3, 6);
+            rest
+        } else {
+            first.vanish(3, 6);
+            site.until_rows("covered = '0-3'", 1).await;
+            site.send(resumed).await
+        };
+        assert_eq!(rest.deliver().await, "nt");
+        site.until(&file.path, StatusCode::GONE).await;
+        assert_eq!(site.rows("ending = 'delivered' AND attempts = 1"), 1);
+        // Should the word have been none, nothing is lost.
+        let raw = format!("{}/raw", file.path);
+        let status = site.send(ask("GET", &raw).from(STRANGER)).await.status;
+        assert_eq!(status, StatusCode::GONE);
+        let again = ask("GET", &to).from(AWAY).header("cookie", &cookie).range("3-4");
+        assert_eq!(site.send(again).await.deliver().await, "te");
+    }
+}
+
+#[tokio::test]
+async fn what_has_left_whole_and_was_not_acknowledged_goes_to_nobody_else() {
+    let site = Site::new();
+    let file = site.upload("a", "content").await;
+    let (to, name) = begin(&site, &file.path).await;
+    let cookie = format!("collection={name}");
+    let mine = || ask("GET", &to).from(AWAY).header("cookie", &cookie);
+    site.send(mine()).await.vanish(3, 7);
+    site.until_rows("covered = '0-3' AND last_piece = 1", 1).await;
+    site.lapse().await;
+    let raw = format!("{}/raw", file.path);
+    let status = site.send(ask("GET", &raw).from(STRANGER)).await.status;
+    assert_eq!(status, StatusCode::LOCKED);
+    assert_eq!(site.send(mine()).await.deliver().await, "content");
     site.until(&file.path, StatusCode::GONE).await;
 }
 

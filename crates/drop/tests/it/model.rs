@@ -61,10 +61,11 @@ enum Op {
     Own {
         file: usize,
     },
-    /// A request under way comes to its end: with all of it acknowledged, a part, or nothing known.
+    /// A request under way comes to its end: with all of it acknowledged, a part, or nothing known; so much more had left.
     End {
         request: usize,
         acknowledged: Option<usize>,
+        more: usize,
     },
     Delete {
         file: usize,
@@ -104,7 +105,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => (who.clone(), file.clone(), shows).prop_map(|(who, file, shows)| Op::Head { who, file, shows }),
         2 => (who, shows).prop_map(|(who, shows)| Op::Page { who, shows }),
         1 => file.clone().prop_map(|file| Op::Own { file }),
-        12 => (0..4usize, acknowledged).prop_map(|(request, acknowledged)| Op::End { request, acknowledged }),
+        12 => (0..4usize, acknowledged, prop_oneof![Just(0), 0..1100usize])
+            .prop_map(|(request, acknowledged, more)| Op::End { request, acknowledged, more }),
         2 => file.clone().prop_map(|file| Op::Delete { file }),
         1 => Just(Op::DeleteAll),
         2 => (1..EXPIRES).prop_map(|secs| Op::Extend { secs }),
@@ -223,7 +225,7 @@ impl Both {
                     let name = self.named(who, &answer, shown.as_deref(), &[f]);
                     let (after, again) = self.model.admit(f, &asks, &bytes, &name).unwrap();
                     self.model.files[f] = after;
-                    self.model.flights.push(Flight {
+                    self.model.fly(Flight {
                         name,
                         len: bytes.len(),
                         parts: vec![Part {
@@ -231,6 +233,7 @@ impl Both {
                             bytes: bytes.clone(),
                             at: 0,
                             again,
+                            next: None,
                         }],
                         archive: false,
                         cut: false,
@@ -268,7 +271,7 @@ impl Both {
                         self.model.files[*f] = after;
                     }
                     let len = answer.header("content-length").parse().unwrap();
-                    self.model.flights.push(Flight {
+                    self.model.fly(Flight {
                         name,
                         parts: parts.clone(),
                         len,
@@ -351,6 +354,7 @@ impl Both {
             Op::End {
                 request,
                 acknowledged,
+                more,
             } => {
                 if self.answers.is_empty() {
                     return Ok(self);
@@ -375,11 +379,11 @@ impl Both {
                 });
                 match acknowledged {
                     Some(usize::MAX) => answer.courier.unwrap().delivered(),
-                    Some(count) => answer.cut_short(count as u64),
+                    Some(count) => answer.vanish(count as u64, (count + more).min(len) as u64),
                     None => drop(answer),
                 }
                 self.site.until_under_way(self.answers.len()).await;
-                self.model.end(request, acknowledged);
+                self.model.end(request, acknowledged, more);
             }
             Op::Delete { file } => {
                 self = self

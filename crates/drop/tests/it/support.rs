@@ -420,11 +420,16 @@ impl Answer {
         bytes
     }
 
-    /// The recipient breaks off when it has acknowledged so many bytes of the body.
+    /// The recipient breaks off when it has acknowledged so many bytes of the body, and no more have left.
     pub(crate) fn cut_short(self, acknowledged: u64) {
+        self.vanish(acknowledged, acknowledged);
+    }
+
+    /// The recipient is gone when it has acknowledged so many bytes of the body, and so many had left.
+    pub(crate) fn vanish(self, acknowledged: u64, left: u64) {
         self.courier
             .expect("a collection has a courier")
-            .cut_short(acknowledged);
+            .cut_short(acknowledged, left);
     }
 
     /// The collection that the answer names.

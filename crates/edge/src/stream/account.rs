@@ -3,7 +3,7 @@
 //! On a plain socket the kernel's word is the answer. With TLS it speaks of sealed records, and a byte has arrived when
 //! the last byte of its record has, because nobody can open a part of one.
 //!
-//! Invariant: never more than what arrived.
+//! Invariant: never more than what arrived; and of what is given up, never less than what may have.
 
 use std::cell::RefCell;
 use std::io::IoSlice;
@@ -75,6 +75,40 @@ impl Account {
         };
         arrived.saturating_sub(position.0)
     }
+
+    /// Has nothing more arrive. How many bytes behind a position have, if one is known.
+    pub(super) fn give_up(&self, socket: BorrowedFd<'_>, position: Option<Position>) -> Option<Gone> {
+        let left = self.ledger.give_up(socket);
+        let position = position?;
+        let acknowledged = self.arrived_behind(socket, position);
+        let left = match &*self.records.borrow() {
+            Some(records) => records.within(left),
+            None => left,
+        };
+        Some(Gone {
+            acknowledged,
+            left: left.saturating_sub(position.0),
+        })
+    }
+}
+
+/// How much of a body has gone, when no more of it will.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Gone {
+    /// The other side has so much for certain.
+    pub(crate) acknowledged: u64,
+    /// And not more than this.
+    pub(crate) left: u64,
+}
+
+impl Gone {
+    /// The other side has all that has left.
+    pub(crate) fn all_of(left: u64) -> Self {
+        Self {
+            acknowledged: left,
+            left,
+        }
+    }
 }
 
 /// Asks about a stream that others go on using, or that is gone already.
@@ -90,8 +124,18 @@ impl Witness {
         self.account.ledger.acknowledged(&self.socket, upto, limit).await
     }
 
+    /// Has nothing more arrive of what the kernel still holds. How many bytes behind a position have, if one is known.
+    pub(crate) fn give_up(&self, position: Option<Position>) -> Option<Gone> {
+        self.account.give_up(self.socket.as_fd(), position)
+    }
+
     /// How many bytes behind a position the other side has for certain.
     pub(crate) fn arrived_behind(&self, position: Position) -> u64 {
         self.account.arrived_behind(self.socket.as_fd(), position)
+    }
+
+    /// Whether the other side has acknowledged the first `upto` bytes that were written to the socket.
+    pub(crate) fn has_arrived(&self, upto: u64) -> bool {
+        self.account.ledger.look(self.socket.as_fd()) >= upto
     }
 }

@@ -107,6 +107,13 @@ impl Records {
         self.acknowledged
     }
 
+    /// How much content the first `left` bytes of the connection hold in whole records; at least that of those acknowledged.
+    pub(super) fn within(&self, left: u64) -> u64 {
+        let mut latest = self.unacknowledged.iter().rev();
+        let last = latest.find(|(end, _)| *end <= left);
+        last.map_or(self.acknowledged, |&(_, content)| content)
+    }
+
     pub(super) fn are_many(&self) -> bool {
         self.unacknowledged.len() >= self.many
     }

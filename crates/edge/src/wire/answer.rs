@@ -193,7 +193,9 @@ impl Connection {
 
     fn after(&mut self, sent: Sent, was_read: bool) -> Then {
         if let Some(delivery) = sent.delivery {
-            self.confirmations.await_word(delivery, sent.whole, &self.stream);
+            let limit = self.worker.shared.timeouts.write;
+            self.confirmations
+                .await_word(delivery, sent.whole, limit, &self.stream);
         }
         if !sent.whole {
             return if sent.until_close {

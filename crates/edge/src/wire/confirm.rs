@@ -1,17 +1,15 @@
 //! Deliveries for which the kernel's word is awaited.
 //!
-//! Invariants: without a word that every byte was acknowledged, nothing is called delivered; and whatever becomes of a
-//! response, its courier is told how much of the body arrived for certain, at the latest when this is dropped.
+//! Invariants: without a word that every byte was acknowledged, nothing is called delivered; whatever becomes of a
+//! response, its courier is told how much of the body arrived for certain, and how much may have, at the latest when this
+//! is dropped; and what it is told is final, because what the kernel still holds is thrown away first.
 
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use truehop_delivery::Courier;
 
-use crate::stream::{Position, Stream, Witness};
-
-/// How long the kernel may take to report a response acknowledged.
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::stream::{Gone, Position, Stream, Witness};
 
 /// A response's courier, and where its body begins. Without a place nobody can say how much of a part arrived.
 #[derive(Debug)]
@@ -21,13 +19,18 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// No more of the body will leave, and what has left is not waited for. It is thrown away where the kernel still
-    /// holds it, so that what is told stays true.
+    /// No more of the body will leave, and what has left is not waited for.
     pub(super) fn break_off(self, stream: &Stream) {
-        let arrived = self.begin.map_or(0, |begin| stream.arrived_behind(begin));
-        stream.reset_when_dropped();
-        tracing::debug!(arrived, "a delivery broke off");
-        self.courier.cut_short(arrived);
+        let gone = stream.give_up(self.begin);
+        self.cut_short(gone);
+    }
+
+    fn cut_short(self, gone: Option<Gone>) {
+        tracing::debug!(?gone, "a delivery broke off");
+        // Where nobody knows, the courier says so by saying nothing.
+        if let Some(Gone { acknowledged, left }) = gone {
+            self.courier.cut_short(acknowledged, left);
+        }
     }
 }
 
@@ -43,8 +46,8 @@ impl Confirmations {
     }
 
     /// All that leaves of a response has left for the kernel: from here on it is the kernel that knows. `whole` tells
-    /// whether that was all of the body.
-    pub(super) fn await_word(&mut self, delivery: Delivery, whole: bool, stream: &Stream) {
+    /// whether that was all of the body. A client that acknowledges nothing for `limit` is given up.
+    pub(super) fn await_word(&mut self, delivery: Delivery, whole: bool, limit: Duration, stream: &Stream) {
         let witness = match stream.witness() {
             Ok(witness) => witness,
             // Without a descriptor there is no asking later.
@@ -58,7 +61,7 @@ impl Confirmations {
         };
         let tasks = self.tasks.get_or_insert_default();
         while tasks.try_join_next().is_some() {}
-        tasks.spawn_local(awaited.word());
+        tasks.spawn_local(awaited.word(limit));
     }
 
     pub(super) async fn all(&mut self) {
@@ -79,23 +82,36 @@ struct Awaited {
 }
 
 impl Awaited {
-    async fn word(mut self) {
-        match self.witness.acknowledged(self.upto, LIMIT).await {
-            Ok(()) if self.whole => {
-                if let Some(delivery) = self.delivery.take() {
-                    delivery.courier.delivered();
-                }
-            }
-            Ok(()) => {}
-            Err(error) => tracing::debug!(%error, "a response was not delivered"),
+    async fn word(self, limit: Duration) {
+        let Some(Delivery { courier, .. }) = &self.delivery else {
+            return;
+        };
+        tokio::select! {
+            word = self.witness.acknowledged(self.upto, limit) => if let Err(error) = word {
+                tracing::debug!(%error, "a response was not delivered");
+            },
+            () = courier.recalled() => tracing::debug!("a response was recalled"),
         }
     }
 }
 
+/// Tells the courier, when the kernel has said that all has arrived, and when nobody waits for that any more.
 impl Drop for Awaited {
     fn drop(&mut self) {
-        if let Some(Delivery { courier, begin }) = self.delivery.take() {
-            courier.cut_short(begin.map_or(0, |begin| self.witness.arrived_behind(begin)));
+        let Some(delivery) = self.delivery.take() else {
+            return;
+        };
+        match (self.witness.has_arrived(self.upto), self.whole) {
+            (true, true) => delivery.courier.delivered(),
+            // All that has left has arrived, so there is nothing to throw away.
+            (true, false) => {
+                let arrived = delivery.begin.map(|begin| self.witness.arrived_behind(begin));
+                delivery.cut_short(arrived.map(Gone::all_of));
+            }
+            (false, _) => {
+                let gone = self.witness.give_up(delivery.begin);
+                delivery.cut_short(gone);
+            }
         }
     }
 }

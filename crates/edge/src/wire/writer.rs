@@ -88,14 +88,33 @@ impl ResponseWriter<'_> {
             .filter(|_| self.method != Method::Head)
             .map(|courier| self.delivery_of(courier, announced));
         let is_all = |parcel: &Parcel| announced == Announced::Length(parcel.len());
-        let outcome = match (response.into_body().into_kind(), parcel.filter(is_all)) {
+        let parcel = parcel.filter(is_all);
+        let recalled = self.delivery.as_ref().map(|delivery| delivery.courier.clone());
+        let body = response.into_body();
+        let outcome = match recalled {
+            None => self.body(announced, body, parcel).await,
+            Some(courier) => tokio::select! {
+                biased;
+                outcome = self.body(announced, body, parcel) => outcome,
+                () = courier.recalled() => Err(CutShort::Recalled),
+            },
+        };
+        self.sent(outcome, announced == Announced::UntilClose)
+    }
+
+    async fn body(
+        &mut self,
+        announced: Announced,
+        body: Body,
+        parcel: Option<Parcel>,
+    ) -> Result<(), CutShort> {
+        match (body.into_kind(), parcel) {
             _ if announced == Announced::None => self.write(b"", b"", b"").await,
             (_, Some(parcel)) => self.send_parcel(parcel).await,
             (Kind::Parcel(body), _) => self.send_parcel(body.into_parcel()).await,
             (Kind::Memory(bytes), _) => self.write(b"", &bytes.unwrap_or_default(), b"").await,
             (Kind::Other(body), _) => self.send_pieces(announced, body).await,
-        };
-        self.sent(outcome, announced == Announced::UntilClose)
+        }
     }
 
     /// Sends a body whose head stands in the text already.
@@ -116,20 +135,19 @@ impl ResponseWriter<'_> {
 
     fn sent(&mut self, outcome: Result<(), CutShort>, until_close: bool) -> Sent {
         let whole = outcome.is_ok();
-        let mut delivery = self.delivery.take();
         match outcome {
             Ok(()) => {}
-            Err(CutShort::Unwritten(unwritten)) => {
-                match unwritten {
-                    Unwritten::Socket(error) => tracing::debug!(%error, "a response was cut short"),
-                    Unwritten::Late => {
-                        tracing::debug!("a response was cut short: the client did not take it in time");
-                    }
-                }
-                // There is nothing to wait for.
-                if let Some(delivery) = delivery.take() {
-                    delivery.break_off(self.stream);
-                }
+            Err(CutShort::Unwritten(Unwritten::Socket(error))) => {
+                tracing::debug!(%error, "a response was cut short");
+                self.break_off();
+            }
+            Err(CutShort::Unwritten(Unwritten::Late)) => {
+                tracing::debug!("a response was cut short: the client did not take it in time");
+                self.break_off();
+            }
+            Err(CutShort::Recalled) => {
+                tracing::debug!("a response was cut short: it was recalled");
+                self.break_off();
             }
             Err(CutShort::Body(error)) => tracing::debug!(%error, "a response body ended early"),
         }
@@ -137,7 +155,14 @@ impl ResponseWriter<'_> {
             whole,
             stays: self.stays && whole,
             until_close,
-            delivery,
+            delivery: self.delivery.take(),
+        }
+    }
+
+    /// There is nothing to wait for.
+    fn break_off(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            delivery.break_off(self.stream);
         }
     }
 
@@ -391,9 +416,7 @@ impl ResponseWriter<'_> {
 /// Whoever waits for the answer may be gone, and this with it.
 impl Drop for ResponseWriter<'_> {
     fn drop(&mut self) {
-        if let Some(delivery) = self.delivery.take() {
-            delivery.break_off(self.stream);
-        }
+        self.break_off();
     }
 }
 
@@ -414,6 +437,8 @@ pub(super) fn end_head(text: &mut Vec<u8>, worker: &Worker, version: Version, st
 enum CutShort {
     Unwritten(Unwritten),
     Body(BoxError),
+    /// Nobody wants it to arrive any more.
+    Recalled,
 }
 
 impl CutShort {

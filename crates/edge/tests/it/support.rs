@@ -6,7 +6,7 @@ use std::fs::File;
 use std::future::{Ready, ready};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
+use rustix::net::RecvFlags;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -218,12 +219,24 @@ impl Client {
 
     /// Whether there is nothing to read now.
     pub(crate) fn has_nothing(&self) -> bool {
-        let socket = match self {
+        rustix::io::ioctl_fionread(self.socket()).unwrap() == 0
+    }
+
+    /// Waits until there is something to read, and leaves it where it is.
+    pub(crate) fn await_more(&mut self) {
+        if let Self::Tls(stream) = self {
+            // What is behind the handshake.
+            stream.flush().unwrap();
+        }
+        rustix::net::recv(self.socket(), &mut [0], RecvFlags::PEEK).unwrap();
+    }
+
+    fn socket(&self) -> BorrowedFd<'_> {
+        match self {
             Self::Tcp(socket) => socket.as_fd(),
             Self::Unix(socket) => socket.as_fd(),
             Self::Tls(stream) => stream.sock.as_fd(),
-        };
-        rustix::io::ioctl_fionread(socket).unwrap() == 0
+        }
     }
 }
 

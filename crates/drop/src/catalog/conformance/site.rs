@@ -89,10 +89,12 @@ impl Who {
     }
 }
 
-pub(super) fn how(asked: &Range<u64>, arrived: Option<u64>) -> Settlement {
+pub(super) fn how(granted: &Range<u64>, arrived: Option<u64>) -> Settlement {
+    let acknowledged = arrived.map(|bytes| granted.start + bytes);
     Settlement {
-        asked: asked.end - asked.start,
-        arrived: arrived.map(|bytes| asked.start..asked.start + bytes),
+        granted: granted.clone(),
+        acknowledged,
+        left: acknowledged.unwrap_or(granted.start),
         blame: Blame::Recipient,
         others: false,
         is_part: false,

@@ -11,7 +11,7 @@ use crate::catalog::{DropRecord, FileRecord};
 use crate::clock::Timestamp;
 use crate::coverage::Coverage;
 use crate::id::{BlobId, DropId};
-use crate::lifecycle::{Hold, Life, State};
+use crate::lifecycle::{Hold, Life, Passages, State};
 use crate::secret::SecretHash;
 
 /// Takes the columns of a row from left to right.
@@ -44,7 +44,8 @@ pub(super) fn file(columns: &mut Columns<'_>) -> rusqlite::Result<FileRecord> {
         behind_proxy: columns.next()?,
         until: columns.next()?,
         covered: columns.next()?,
-        granted: columns.next()?,
+        by_word: columns.next()?,
+        passages: columns.next()?,
         unsettled: columns.next()?,
         asked: columns.next()?,
         charged: columns.next()?,
@@ -130,7 +131,7 @@ pub(super) fn write(
     life: &Life,
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
-    let (hold, nothing) = (life.hold.as_ref(), Coverage::default());
+    let (hold, nothing, none) = (life.hold.as_ref(), Coverage::default(), Passages::default());
     db.prepare_cached(sql::LIFE)?.execute(params![
         id,
         before.number,
@@ -144,7 +145,8 @@ pub(super) fn write(
         hold.is_some_and(|hold| hold.behind_proxy),
         hold.map_or(Timestamp(0), |hold| hold.until),
         hold.map_or(&nothing, |hold| &hold.covered),
-        hold.map_or(&nothing, |hold| &hold.granted),
+        hold.is_some_and(|hold| hold.by_word),
+        hold.map_or(&none, |hold| &hold.passages),
         hold.map_or(&nothing, |hold| &hold.unsettled),
         hold.map_or(0, |hold| hold.asked),
         hold.map_or(0, |hold| hold.charged),

@@ -20,7 +20,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 64;
 
 /// The steps from an empty file on; the schema's version is how many have been taken.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE file (
         id            TEXT PRIMARY KEY,
@@ -58,6 +58,11 @@ const STEPS: [&str; 3] = [
     CREATE INDEX file_collecting ON file (expires_at) WHERE state = 'collecting';
 ",
     include_str!("schema/drops.sql"),
+    // What a collection was granted, request by request; and whether its recipient was taken at its word.
+    "
+    ALTER TABLE files RENAME COLUMN granted TO passages;
+    ALTER TABLE files ADD COLUMN by_word INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// Opens the database for the only connection that writes, creating or upgrading what is needed. Drops of before each had a

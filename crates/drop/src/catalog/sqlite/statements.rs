@@ -7,7 +7,7 @@
 macro_rules! file {
     () => {
         "number, blob, state, name, size, sha256, crc32, expires_at, attempts, interrupted, collection, recipient, \
-         behind_proxy, lease_until, covered, granted, unsettled, asked, charged, last_piece, again_until, \
+         behind_proxy, lease_until, covered, by_word, passages, unsettled, asked, charged, last_piece, again_until, \
          ending, ended_at"
     };
 }
@@ -43,8 +43,8 @@ statements! {
 
     /// What `Life` says, all of it.
     LIFE = "UPDATE files SET state = ?3, size = ?4, expires_at = ?5, attempts = ?6, interrupted = ?7, collection = ?8,
-        recipient = ?9, behind_proxy = ?10, lease_until = ?11, covered = ?12, granted = ?13, unsettled = ?14, asked = ?15,
-        charged = ?16, last_piece = ?17, again_until = ?18, ending = ?19, ended_at = ?20
+        recipient = ?9, behind_proxy = ?10, lease_until = ?11, covered = ?12, by_word = ?13, passages = ?14,
+        unsettled = ?15, asked = ?16, charged = ?17, last_piece = ?18, again_until = ?19, ending = ?20, ended_at = ?21
         WHERE drop_id = ?1 AND number = ?2";
     ERASE_FILE = "UPDATE files SET name = NULL, sha256 = NULL, crc32 = NULL
         WHERE drop_id = ?1 AND number = ?2 AND name IS NOT NULL";

@@ -105,8 +105,9 @@ fn collect(catalog: &SqliteCatalog, id: &DropId) -> Grant {
 
 fn deliver(catalog: &SqliteCatalog, grant: &Grant) {
     let how = Settlement {
-        asked: 10,
-        arrived: Some(0..10),
+        granted: 0..10,
+        acknowledged: Some(10),
+        left: 10,
         blame: Blame::Recipient,
         others: false,
         is_part: false,

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::config::OwnerRule;
 use crate::coverage::Coverage;
 use crate::id::{BlobId, DropId};
-use crate::lifecycle::{Ending, State};
+use crate::lifecycle::{Ending, Passages, State};
 use crate::owner::AddressDigest;
 use crate::secret::SecretHash;
 
@@ -38,6 +38,7 @@ text! {
     Ending, |ending: &Ending| ending.word(), Self::parse;
     OwnerRule, |rule: &OwnerRule| rule.word(), Self::parse;
     Coverage, Coverage::text, Self::parse;
+    Passages, Passages::text, Self::parse;
 }
 
 impl ToSql for Timestamp {

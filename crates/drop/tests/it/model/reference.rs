@@ -12,9 +12,13 @@ pub(super) struct Hold {
     pub(super) proxy: bool,
     pub(super) until: u64,
     pub(super) has: Vec<bool>,
-    /// On their way, or whose end nobody has seen.
+    /// On their way; and those of which nobody has seen whether they arrived.
     pub(super) under_way: Vec<bool>,
     pub(super) unseen: Vec<bool>,
+    /// Of requests that broke off: what was acknowledged up to, and the last byte that may be asked for next.
+    pub(super) broken: Vec<(usize, usize)>,
+    /// Some of what it has was never acknowledged.
+    pub(super) vouched: bool,
     pub(super) asked: usize,
     pub(super) charged: u64,
     pub(super) may_have_all: bool,
@@ -51,6 +55,8 @@ pub(super) struct Part {
     pub(super) at: usize,
     /// A second try: nothing hangs on it.
     pub(super) again: bool,
+    /// Where a later one has begun within it.
+    pub(super) next: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -173,6 +179,8 @@ impl Model {
                         set(union(&[&old.has, &old.unseen, &old.under_way]))
                     },
                     under_way: none.clone(),
+                    broken: if belongs { old.broken.clone() } else { Vec::new() },
+                    vouched: belongs && old.vouched,
                     charged: 1,
                     ..Hold::default()
                 };
@@ -194,6 +202,16 @@ impl Model {
             Standing::Closing => return Err(410),
         }
         let hold = file.hold.as_mut().unwrap();
+        if !range.is_empty() {
+            // Who resumes has what is before.
+            let start = range.start;
+            for (from, last) in std::mem::take(&mut hold.broken) {
+                match from < start && start <= last {
+                    true => hold.vouch(from..start),
+                    false => hold.broken.push((from, last)),
+                }
+            }
+        }
         hold.asked += range.len();
         hold.until = self.now + LEASE;
         hold.under_way[range.clone()].fill(true);
@@ -202,17 +220,40 @@ impl Model {
         Ok((file, false))
     }
 
-    pub(super) fn end(&mut self, request: usize, acknowledged: Option<usize>) {
+    /// A request was granted these bytes; so the recipient has of those under way what is before.
+    pub(super) fn fly(&mut self, flight: Flight) {
+        for new in flight
+            .parts
+            .iter()
+            .filter(|new| !new.again && !new.bytes.is_empty())
+        {
+            let others = self.flights.iter_mut().filter(|other| other.name == flight.name);
+            let parts = others.flat_map(|other| &mut other.parts);
+            for part in parts.filter(|part| part.file == new.file && !part.again) {
+                let start = new.bytes.start;
+                if part.bytes.start < start && start < part.bytes.end {
+                    part.next.get_or_insert(start);
+                }
+            }
+        }
+        self.flights.push(flight);
+    }
+
+    pub(super) fn end(&mut self, request: usize, acknowledged: Option<usize>, more: usize) {
         let flight = self.flights.remove(request);
         let count = acknowledged.map(|count| count.min(flight.len));
         let whole = acknowledged == Some(usize::MAX);
         // The head of an answer that is known to have arrived; an empty answer arrives as a whole.
         let known = count.filter(|&count| whole || count > 0);
+        // Of what nobody says anything, all has left: it was read.
+        let gone = count.map_or(flight.len, |count| (count + more).min(flight.len));
+        let gone = Some(gone).filter(|&gone| whole || gone > 0);
         for Part {
             file: f,
             bytes: range,
             at,
             again,
+            next,
         } in &flight.parts
         {
             let (alive, now) = (self.alive(*f), self.now);
@@ -224,9 +265,9 @@ impl Model {
                 }
                 continue;
             }
-            let arrived = known
-                .and_then(|count| count.checked_sub(*at))
-                .map(|count| range.start..range.start + count.min(range.len()));
+            let within = |count: usize| Some(range.start + count.checked_sub(*at)?.min(range.len()));
+            let arrived = known.and_then(within).map(|end| range.start..end);
+            let left = gone.and_then(within).unwrap_or(range.start);
             let hold = file
                 .hold
                 .as_mut()
@@ -238,12 +279,19 @@ impl Model {
                 }
                 continue;
             };
-            let came = arrived.clone().unwrap_or(0..0);
-            hold.asked = hold.asked.saturating_sub(range.len() - came.len());
-            hold.has[came].fill(true);
-            if arrived.is_some() && hold.has.iter().all(|byte| *byte) {
+            let came = arrived.clone().unwrap_or(range.start..range.start);
+            hold.asked = hold.asked.saturating_sub(range.end - left);
+            hold.has[came.clone()].fill(true);
+            hold.unseen[came.end..left].fill(true);
+            match next {
+                Some(next) if came.end < *next && *next <= left => hold.vouch(came.end..*next),
+                _ if range.is_empty() => {}
+                _ => hold.broken.push((came.end, left.min(range.end - 1))),
+            }
+            let has_come = arrived.is_some() || file.size > 0;
+            if has_come && hold.has.iter().all(|byte| *byte) {
                 let part = flight.archive && !whole;
-                file.again = match (part, hold.proxy) {
+                file.again = match (part, hold.proxy || hold.vouched) {
                     (true, _) => Some(now + LEASE.max(GRACE)),
                     (false, true) => Some(now + GRACE),
                     (false, false) => None,
@@ -300,7 +348,22 @@ impl Model {
 
     pub(super) fn restart(&mut self) {
         self.sweep();
-        self.flights.clear();
+        for flight in std::mem::take(&mut self.flights) {
+            for part in flight
+                .parts
+                .iter()
+                .filter(|part| !part.again && !part.bytes.is_empty())
+            {
+                let file = &mut self.files[part.file];
+                let hold = file
+                    .hold
+                    .as_mut()
+                    .filter(|hold| file.collecting && hold.name == flight.name);
+                if let Some(hold) = hold {
+                    hold.broken.push((part.bytes.start, part.bytes.end - 1));
+                }
+            }
+        }
         for file in self.files.iter_mut().filter(|file| file.collecting) {
             let hold = file.hold.as_mut().unwrap();
             hold.unseen = union(&[&hold.unseen, &hold.under_way]);
@@ -313,6 +376,13 @@ impl Model {
 
     pub(super) fn live(&self, f: usize) -> bool {
         self.standing(f) != Standing::Gone
+    }
+}
+
+impl Hold {
+    fn vouch(&mut self, bytes: Range<usize>) {
+        self.vouched |= self.has[bytes.clone()].contains(&false);
+        self.has[bytes].fill(true);
     }
 }
 
@@ -363,6 +433,7 @@ impl Model {
                 bytes: bytes.clone(),
                 at,
                 again: false,
+                next: None,
             });
             at += bytes.len();
         }

@@ -142,7 +142,7 @@ fn what_earlier_versions_have_written_goes_on() {
         let path = data.path().join("catalog.sqlite");
         old(&path, steps);
         let db = writer(&path, OwnerRule::Token).unwrap();
-        assert_eq!(version(&db).unwrap(), 3);
+        assert_eq!(version(&db).unwrap(), 4);
 
         let (drop, file) = found(&db, ROWS[0].id);
         assert_eq!(
@@ -233,7 +233,7 @@ fn what_earlier_versions_have_written_goes_on() {
         let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'";
         assert_eq!(db.query_row(tables, [], |row| row.get::<_, u32>(0)).unwrap(), 3);
         // And a second time there is nothing to do.
-        assert_eq!(version(&writer(&path, OwnerRule::Either).unwrap()).unwrap(), 3);
+        assert_eq!(version(&writer(&path, OwnerRule::Either).unwrap()).unwrap(), 4);
         assert_eq!(
             found(&reader(&path).unwrap(), ROWS[0].id).0.rule,
             OwnerRule::Token
@@ -248,18 +248,18 @@ fn who_only_reads_brings_nothing_up_and_nobody_guesses_at_a_newer_one() {
     old(&path, 2);
     assert!(matches!(
         reader(&path),
-        Err(SchemaError::TooOld { found: 2, known: 3 })
+        Err(SchemaError::TooOld { found: 2, known: 4 })
     ));
     writer(&path, OwnerRule::Either)
         .unwrap()
-        .pragma_update(None, "user_version", 4)
+        .pragma_update(None, "user_version", 5)
         .unwrap();
     assert!(matches!(
         reader(&path),
-        Err(SchemaError::TooNew { found: 4, known: 3 })
+        Err(SchemaError::TooNew { found: 5, known: 4 })
     ));
     assert!(matches!(
         writer(&path, OwnerRule::Either),
-        Err(SchemaError::TooNew { found: 4, known: 3 })
+        Err(SchemaError::TooNew { found: 5, known: 4 })
     ));
 }

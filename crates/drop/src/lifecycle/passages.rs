@@ -1,0 +1,281 @@
+//! What the requests of one collection were granted of one file, request by request: of those under way, and of those
+//! that ended without anybody knowing how much arrived.
+//!
+//! An acknowledgement can be lost with the connection: then the recipient has more than it has acknowledged. It says so
+//! itself when it resumes, for it asks for what is behind what it has. So of two requests of a collection, the later one
+//! that begins within what the earlier one was sent is the recipient's *word* for all before.
+//!
+//! Invariant: a word counts for one request only, from its beginning or from what was acknowledged of it up to where the
+//! later one begins, and only where bytes had left. Of what fetches a file in several parts at a time, one part says nothing
+//! about its neighbour.
+
+use std::ops::Range;
+
+use truehop_delivery::LAST_PIECE;
+
+use crate::coverage::Coverage;
+
+/// Requests of each kind that are remembered: more than a tool makes at a time.
+const MOST: usize = 64;
+
+/// See the module.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Passages {
+    /// In the order in which they were granted.
+    under_way: Vec<Passage>,
+    /// Who begins behind the start of one of these, and before its end, has what is before.
+    resumable: Vec<Range<u64>>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Passage {
+    range: Range<u64>,
+    /// Its last piece waits for the catalog's word.
+    is_gated: bool,
+    /// Where the next request that began within it has begun.
+    resumed_at: Option<u64>,
+}
+
+impl Passages {
+    /// A request is granted `range`. What had to be forgotten for that: it may have left.
+    pub(super) fn begin(&mut self, range: Range<u64>, is_gated: bool) -> Option<Range<u64>> {
+        let full = self.under_way.len() == MOST;
+        let forgotten = full.then(|| self.under_way.remove(0).open());
+        self.under_way.push(Passage {
+            range,
+            is_gated,
+            resumed_at: None,
+        });
+        forgotten
+    }
+
+    /// A request begins at `start`. What the recipient says by that to have of requests that have ended; what it says of
+    /// others counts when they end.
+    pub(super) fn resumed_at(&mut self, start: u64) -> Vec<Range<u64>> {
+        for passage in &mut self.under_way {
+            if passage.range.start < start && start < passage.range.end {
+                passage.resumed_at.get_or_insert(start);
+            }
+        }
+        let resumed = self
+            .resumable
+            .extract_if(.., |piece| piece.start < start && start < piece.end);
+        resumed.map(|piece| piece.start..start).collect()
+    }
+
+    /// A request that was granted `range` has ended: the recipient has acknowledged all before `acknowledged`, and nothing
+    /// from `left` on has left. What the recipient has said to have besides.
+    pub(super) fn end(&mut self, range: &Range<u64>, acknowledged: u64, left: u64) -> Option<Range<u64>> {
+        let at = self
+            .under_way
+            .iter()
+            .position(|passage| passage.range == *range)?;
+        let passage = self.under_way.remove(at);
+        match passage.resumed_at {
+            Some(start) if acknowledged < start && start <= left => Some(acknowledged..start),
+            _ => {
+                // Whoever has all that had left asks for the byte behind it.
+                self.may_resume(acknowledged..(left + 1).min(range.end));
+                None
+            }
+        }
+    }
+
+    /// The server has broken off: nobody has seen how far they came.
+    pub(super) fn break_off(&mut self, last_piece: bool) {
+        for passage in std::mem::take(&mut self.under_way) {
+            let end = if last_piece {
+                passage.range.end
+            } else {
+                passage.open().end
+            };
+            self.may_resume(passage.range.start..(end + 1).min(passage.range.end));
+        }
+    }
+
+    fn may_resume(&mut self, piece: Range<u64>) {
+        if piece.start + 1 < piece.end {
+            if self.resumable.len() == MOST {
+                self.resumable.remove(0);
+            }
+            self.resumable.push(piece);
+        }
+    }
+
+    /// None is under way.
+    pub(super) fn clear(&mut self) {
+        self.under_way.clear();
+    }
+
+    /// What may have left of those under way, without the last pieces that wait.
+    pub(super) fn open(&self) -> impl Iterator<Item = Range<u64>> {
+        self.under_way.iter().map(Passage::open)
+    }
+
+    /// Whether a byte of `range` was granted to one under way.
+    pub(super) fn meets(&self, range: &Range<u64>) -> bool {
+        let mut granted = self.under_way.iter().map(|passage| &passage.range);
+        granted.any(|granted| granted.start < range.end && range.start < granted.end)
+    }
+
+    /// For the catalog, separated by commas: `0-500` under way (with `!` behind it if its last piece waits, with `@300` if
+    /// another has begun at 300), `~40-80` to be resumed; ends excluded.
+    pub(crate) fn text(&self) -> String {
+        let under_way = self.under_way.iter().map(|passage| {
+            let Range { start, end } = passage.range;
+            let gated = if passage.is_gated { "!" } else { "" };
+            let resumed = passage.resumed_at.map(|at| format!("@{at}"));
+            format!("{start}-{end}{gated}{}", resumed.unwrap_or_default())
+        });
+        let resumable = self
+            .resumable
+            .iter()
+            .map(|piece| format!("~{}-{}", piece.start, piece.end));
+        under_way.chain(resumable).collect::<Vec<_>>().join(",")
+    }
+
+    /// Reads what [`text`](Self::text) has written.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut passages = Self::default();
+        for word in text.split(',').filter(|word| !word.is_empty()) {
+            match word.strip_prefix('~') {
+                Some(piece) => passages.resumable.push(range(piece)?),
+                None => passages.under_way.push(Passage::parse(word)?),
+            }
+        }
+        Some(passages)
+    }
+}
+
+impl Passage {
+    /// All but a last piece that waits.
+    fn open(&self) -> Range<u64> {
+        let Range { start, end } = self.range;
+        let held_back = if self.is_gated { LAST_PIECE } else { 0 };
+        start..end.saturating_sub(held_back).max(start)
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        let (word, resumed_at) = match word.split_once('@') {
+            Some((word, at)) => (word, Some(at.parse().ok()?)),
+            None => (word, None),
+        };
+        let open = word.strip_suffix('!');
+        Some(Self {
+            range: range(open.unwrap_or(word))?,
+            is_gated: open.is_some(),
+            resumed_at,
+        })
+    }
+}
+
+fn range(text: &str) -> Option<Range<u64>> {
+    let (start, end) = text.split_once('-')?;
+    Some(start.parse().ok()?..end.parse().ok()?)
+}
+
+/// What the recipient may have by those under way.
+impl Coverage {
+    pub(super) fn widen_by_open(&mut self, passages: &Passages) {
+        for open in passages.open() {
+            self.widen(open);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(range: Range<u64>) -> Vec<Range<u64>> {
+        Vec::from([range])
+    }
+
+    fn after(begun: &[(Range<u64>, bool)]) -> Passages {
+        let mut passages = Passages::default();
+        for (range, is_gated) in begun {
+            passages.resumed_at(range.start);
+            passages.begin(range.clone(), *is_gated);
+        }
+        passages
+    }
+
+    #[test]
+    fn who_resumes_has_what_had_left_before() {
+        let mut passages = after(&[(0..100, false)]);
+        assert_eq!(passages.end(&(0..100), 40, 60), None);
+        // Not what had not left; nor what was acknowledged, for that needs no word.
+        for start in [0, 39, 40, 62, 99] {
+            assert_eq!(passages.clone().resumed_at(start), [], "{start}");
+        }
+        for start in [41, 59, 60] {
+            assert_eq!(passages.clone().resumed_at(start), one(40..start), "{start}");
+        }
+        // Its word is taken once.
+        passages.resumed_at(50);
+        assert_eq!(passages.resumed_at(55), []);
+    }
+
+    #[test]
+    fn a_word_that_comes_before_the_end_is_seen_counts_when_it_is() {
+        // The recipient's connection is dead, and only the recipient knows.
+        let mut passages = after(&[(0..100, false), (50..100, false)]);
+        assert_eq!(passages.clone().end(&(0..100), 40, 60), Some(40..50));
+        assert_eq!(passages.clone().end(&(0..100), 40, 50), Some(40..50));
+        // It was acknowledged, or cannot be.
+        assert_eq!(passages.clone().end(&(0..100), 50, 60), None);
+        assert_eq!(passages.end(&(0..100), 10, 49), None);
+    }
+
+    #[test]
+    fn the_neighbour_of_a_part_is_no_word_for_it() {
+        let mut passages = after(&[(0..50, false), (50..100, false)]);
+        assert_eq!(passages.end(&(0..50), 40, 50), None);
+        assert_eq!(passages.resumed_at(50), []);
+        assert_eq!(passages.end(&(50..100), 60, 70), None);
+        // Nor is what is far behind it.
+        assert_eq!(passages.resumed_at(65), one(60..65));
+    }
+
+    #[test]
+    fn after_the_server_broke_off_each_may_be_resumed_from_its_start() {
+        let size = 10 * LAST_PIECE;
+        let mut passages = after(&[(0..size, true)]);
+        assert_eq!(passages.open().collect::<Vec<_>>(), one(0..9 * LAST_PIECE));
+        let mut known = passages.clone();
+        known.break_off(true);
+        passages.break_off(false);
+        assert_eq!(
+            passages.clone().resumed_at(9 * LAST_PIECE),
+            one(0..9 * LAST_PIECE)
+        );
+        assert_eq!(passages.resumed_at(9 * LAST_PIECE + 1), []);
+        assert_eq!(known.resumed_at(size - 1), one(0..size - 1));
+    }
+
+    #[test]
+    fn a_text_is_read_as_it_was_written() {
+        let mut passages = after(&[(0..100, true), (7..8, false), (50..100, false)]);
+        passages.end(&(50..100), 60, 70);
+        assert_eq!(passages.text(), "0-100!@7,7-8,~60-71");
+        assert_eq!(Passages::parse(&passages.text()), Some(passages));
+        assert_eq!(Passages::parse(""), Some(Passages::default()));
+        for foreign in ["0", "0-", "a-b", "~", "0-1?", "0-1@", "0-1@x!"] {
+            assert_eq!(Passages::parse(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_may_be() {
+        let mut passages = Passages::default();
+        for at in 0..2 * MOST as u64 {
+            let forgotten = passages.begin(at..at + 1000, false);
+            assert_eq!(forgotten.is_some(), at >= MOST as u64);
+            assert!(forgotten.is_none_or(|range| range.start == at - MOST as u64));
+        }
+        passages.break_off(false);
+        passages.begin(5..9, false);
+        passages.break_off(false);
+        assert_eq!(passages.resumable.len(), MOST);
+    }
+}
