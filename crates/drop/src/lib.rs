@@ -9,8 +9,9 @@
 //! catalog's rows are written before the bytes appear and before they disappear, so that a crash leaves nothing that the
 //! next start cannot put right.
 //!
-//! The limit of that: a crash may meet a recipient to whom the last bytes were just released, and then nobody knows whether
-//! they arrived. Such a file is *uncertain*: only the same recipient may have it, until its owner says otherwise.
+//! The limit of that: a connection may break, or the server crash, when the last bytes have left for a recipient, and then
+//! nobody knows whether they arrived. Such a file is *uncertain*: only the same recipient may have it, until its owner says
+//! otherwise.
 //!
 //! # Words
 //!

@@ -222,7 +222,7 @@ pub(crate) enum Phase {
     Collecting {
         until: Timestamp,
     },
-    /// A crash met a recipient who may have everything. Nobody else gets it unless the owner says so.
+    /// A recipient may have everything, and nobody knows. Nobody else gets it unless the owner says so.
     Uncertain,
     /// Its time is up. Who began before that may go on until `until`.
     Closing {
@@ -638,7 +638,7 @@ impl Life {
         if hold.last_piece {
             hold.unsettled.widen(0..self.size);
         }
-        hold.passages.break_off(hold.last_piece);
+        hold.passages.clear();
         let held = Self {
             hold: Some(hold),
             ..self.clone()

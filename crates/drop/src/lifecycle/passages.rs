@@ -5,9 +5,9 @@
 //! itself when it resumes, for it asks for what is behind what it has. So of two requests of a collection, the later one
 //! that begins within what the earlier one was sent is the recipient's *word* for all before.
 //!
-//! Invariant: a word counts for one request only, from its beginning or from what was acknowledged of it up to where the
-//! later one begins, and only where bytes had left. Of what fetches a file in several parts at a time, one part says nothing
-//! about its neighbour.
+//! Invariant: a word counts for one request only, from what was acknowledged of it up to where the later one begins, and only
+//! where bytes are known to have left. Whoever fetches a file in several parts, or begins with its end, says nothing by that:
+//! one part is no word for its neighbour, and after a crash, when nobody knows how much had left, none is taken.
 
 use std::ops::Range;
 
@@ -78,18 +78,6 @@ impl Passages {
                 self.may_resume(acknowledged..(left + 1).min(range.end));
                 None
             }
-        }
-    }
-
-    /// The server has broken off: nobody has seen how far they came.
-    pub(super) fn break_off(&mut self, last_piece: bool) {
-        for passage in std::mem::take(&mut self.under_way) {
-            let end = if last_piece {
-                passage.range.end
-            } else {
-                passage.open().end
-            };
-            self.may_resume(passage.range.start..(end + 1).min(passage.range.end));
         }
     }
 
@@ -238,22 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn after_the_server_broke_off_each_may_be_resumed_from_its_start() {
-        let size = 10 * LAST_PIECE;
-        let mut passages = after(&[(0..size, true)]);
-        assert_eq!(passages.open().collect::<Vec<_>>(), one(0..9 * LAST_PIECE));
-        let mut known = passages.clone();
-        known.break_off(true);
-        passages.break_off(false);
-        assert_eq!(
-            passages.clone().resumed_at(9 * LAST_PIECE),
-            one(0..9 * LAST_PIECE)
-        );
-        assert_eq!(passages.resumed_at(9 * LAST_PIECE + 1), []);
-        assert_eq!(known.resumed_at(size - 1), one(0..size - 1));
-    }
-
-    #[test]
     fn a_text_is_read_as_it_was_written() {
         let mut passages = after(&[(0..100, true), (7..8, false), (50..100, false)]);
         passages.end(&(50..100), 60, 70);
@@ -273,9 +245,11 @@ mod tests {
             assert_eq!(forgotten.is_some(), at >= MOST as u64);
             assert!(forgotten.is_none_or(|range| range.start == at - MOST as u64));
         }
-        passages.break_off(false);
-        passages.begin(5..9, false);
-        passages.break_off(false);
+        for at in MOST as u64..2 * MOST as u64 {
+            passages.end(&(at..at + 1000), at, at + 5);
+            passages.begin(at..at + 1000, false);
+            passages.end(&(at..at + 1000), at, at + 5);
+        }
         assert_eq!(passages.resumable.len(), MOST);
     }
 }

@@ -348,22 +348,7 @@ impl Model {
 
     pub(super) fn restart(&mut self) {
         self.sweep();
-        for flight in std::mem::take(&mut self.flights) {
-            for part in flight
-                .parts
-                .iter()
-                .filter(|part| !part.again && !part.bytes.is_empty())
-            {
-                let file = &mut self.files[part.file];
-                let hold = file
-                    .hold
-                    .as_mut()
-                    .filter(|hold| file.collecting && hold.name == flight.name);
-                if let Some(hold) = hold {
-                    hold.broken.push((part.bytes.start, part.bytes.end - 1));
-                }
-            }
-        }
+        self.flights.clear();
         for file in self.files.iter_mut().filter(|file| file.collecting) {
             let hold = file.hold.as_mut().unwrap();
             hold.unseen = union(&[&hold.unseen, &hold.under_way]);
