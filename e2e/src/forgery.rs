@@ -220,7 +220,7 @@ mod tests {
 
     use super::*;
 
-    const FILE: &str = include_str!("../tests/chains/forgeries.jsonl");
+    const FILE: &str = truehop_forgeries::FILE;
     const CAST: Cast = Cast {
         forged: Ipv4Addr::new(203, 0, 113, 96),
         trusted: Ipv4Addr::new(192, 168, 0, 10),

@@ -8,9 +8,6 @@ use truehop_e2e::{Answer, App, Cast, Family, Forgery, Internet, Joint, Machine, 
 use crate::matrix::apps;
 use crate::site::Site;
 
-/// The forgeries, one a line; the first line explains the others.
-pub(crate) const FILE: &str = include_str!("forgeries.jsonl");
-
 /// What became of forgeries.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Forged {
