@@ -24,17 +24,6 @@ pub fn answers(mut bytes: &[u8]) -> Result<Vec<Response>, String> {
     Ok(answers)
 }
 
-/// The first response of `bytes`, and what comes behind it. `None` while it is not whole.
-pub(crate) fn first(mut bytes: &[u8]) -> Option<(Response, &[u8])> {
-    loop {
-        let (answer, rest) = one(bytes)?;
-        if answer.status >= 200 {
-            return Some((answer, rest));
-        }
-        bytes = rest;
-    }
-}
-
 fn one(bytes: &[u8]) -> Option<(Response, &[u8])> {
     let (head, rest) = cut(bytes, b"\r\n\r\n")?;
     let (status, headers) = parse_head(std::str::from_utf8(head).ok()?)?;

@@ -80,7 +80,7 @@ fn row(net: &Internet, subject: &Subject, forgeries: &[Forgery]) -> Row {
     net.attacker.inside(|| {
         for forgery in forgeries
             .iter()
-            .filter(|forgery| forgery.is_sayable(Speaks::Http1))
+            .filter(|forgery| forgery.is_sayable(Speaks::Http1.language()))
         {
             row.sent += 1;
             let by = match visit.forge(forgery, &cast) {
@@ -124,7 +124,7 @@ fn wait(net: &Internet, subject: &Subject, processes: &mut [Process], visit: &Vi
         }
         net.attacker.inside(|| {
             TcpStream::connect(visit.to).ok()?;
-            match visit.forge(&Forgery::none(), cast) {
+            match visit.forge(&Forgery::honest(), cast) {
                 // The proxy is there, and what stands behind it is not.
                 Answer::Refused(why) if why.starts_with('5') => None,
                 _ => Some(()),

@@ -157,12 +157,15 @@ fn through(site: &Site, doors: &[Door<'_>], forgeries: &[Forgery]) -> Forged {
         let at = format!("{} by {speaks} at {to}{path}", door.who.role());
         let truth = Answer::Client(door.from.to_string());
         door.who.inside(|| {
-            let honest = door.visit.forge(&Forgery::none(), &cast);
+            let honest = door.visit.forge(&Forgery::honest(), &cast);
             let is_refused = matches!(honest, Answer::Refused(_));
             if honest != truth && !(door.is_closed && is_refused) {
                 forged.silent.push(format!("{at}, an honest request: {honest}"));
             }
-            for forgery in forgeries.iter().filter(|forgery| forgery.is_sayable(speaks)) {
+            for forgery in forgeries
+                .iter()
+                .filter(|forgery| forgery.is_sayable(speaks.language()))
+            {
                 *forged.families.entry(forgery.family.clone()).or_default() += 1;
                 match door.visit.forge(forgery, &cast) {
                     answer if answer == truth => forged.held += 1,

@@ -60,7 +60,7 @@ fn every_chain_knows_its_clients_and_nobody_can_pose() {
         skipped(lacking);
         return;
     }
-    let forgeries = Forgery::read(truehop_forgeries::FILE);
+    let forgeries = truehop_forgeries::forgeries().unwrap();
     let pairs = Pair::all().into_iter().map(Some);
     let jobs: Vec<Job> = [Job::Alone, Job::Chain(None)]
         .into_iter()
