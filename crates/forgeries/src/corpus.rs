@@ -127,6 +127,22 @@ impl Forgery {
         }
     }
 
+    /// The header that it claims by, in lower case, if that is all there is to it: believed, it is this header that is
+    /// believed.
+    pub fn only_header(&self) -> Option<String> {
+        let is_bare = self.preface.is_empty() && self.raw.is_empty() && self.trailers.is_empty();
+        match self.fields.as_slice() {
+            [(name, _)] if is_bare => Some(name.header()),
+            _ => None,
+        }
+    }
+
+    /// Whether this header, in lower case, is among what it says.
+    pub fn carries(&self, header: &str) -> bool {
+        let names = self.fields.iter().chain(&self.trailers).map(|(name, _)| name);
+        names.into_iter().any(|name| name.header() == header) || self.raw.mentions(header)
+    }
+
     /// The request, with every word replaced.
     pub fn request(&self, cast: &Cast, place: &Place<'_>) -> Request {
         let say = |text: &Text| text.say(cast, place);
@@ -283,6 +299,27 @@ mod tests {
         let told = refused(r#"{"nonsense": 1}"#);
         let known: BTreeSet<&str> = told.split('`').skip(3).step_by(2).collect();
         assert_eq!(explained, known, "{told}");
+    }
+
+    #[test]
+    fn what_a_forgery_claims_by_is_known() {
+        let forgeries = forgeries().unwrap();
+        let named = |name: &str| forgeries.iter().find(|forgery| forgery.name == name).unwrap();
+        let header = "x-forwarded-for";
+        for (name, only, carries) in [
+            ("xff-one", Some(header), true),
+            ("xff-lines", None, true),
+            ("h2-capital", Some(header), true),
+            ("hop-kept", None, true),
+            ("line-no-space", None, true),
+            ("trailer-xff", None, true),
+            ("real-ip", Some("x-real-ip"), false),
+            ("preface-v1-v2", None, false),
+        ] {
+            let forgery = named(name);
+            assert_eq!(forgery.only_header().as_deref(), only, "{name}");
+            assert_eq!(forgery.carries(header), carries, "{name}");
+        }
     }
 
     #[test]

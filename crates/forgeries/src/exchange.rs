@@ -87,3 +87,55 @@ impl Exchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::corpus::Forgery;
+    use crate::request::{Cast, Place};
+
+    fn begun(language: Language) -> Exchange {
+        let cast = Cast {
+            forged: [203, 0, 113, 96].into(),
+            trusted: [127, 0, 0, 1].into(),
+        };
+        let place = Place {
+            host: "a",
+            path: "/",
+            agent: None,
+        };
+        Exchange::begin(&Forgery::honest().request(&cast, &place), language).0
+    }
+
+    /// Bytes among which there are heads, frames and pieces of them.
+    fn nearly_answers() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let piece = prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..40),
+            proptest::collection::vec(0..12_u8, 0..40),
+            "(HTTP/1\\.[01] [0-9]{3} x\r\n)?((Content-Length|Transfer-Encoding): [0-9a-z]{0,3}\r\n)?(\r\n)?[0-9a-f]?\r?\n?"
+                .prop_map(String::into_bytes),
+        ];
+        proptest::collection::vec(piece, 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic_and_none_depends_on_how_it_is_cut(pieces in nearly_answers()) {
+            for language in [Language::Http1, Language::Http2] {
+                let mut cut = begun(language);
+                let mut whole = begun(language);
+                let mut is_over = false;
+                for piece in &pieces {
+                    is_over = is_over || cut.receive(piece).0 == State::Over;
+                    if is_over {
+                        break;
+                    }
+                }
+                whole.receive(&pieces.concat());
+                prop_assert_eq!(cut.end(), whole.end());
+            }
+        }
+    }
+}

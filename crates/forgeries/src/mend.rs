@@ -25,8 +25,12 @@ pub struct Line {
     /// The server.
     #[serde(rename = "where")]
     pub server: String,
-    /// What stands in its configuration, or that nothing needs to.
-    pub write: String,
+    /// What is to stand in its configuration, to be copied as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<String>,
+    /// What there is to know about the line; or, without one, what else is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// The mends by family.
@@ -57,6 +61,13 @@ mod tests {
         for (family, mend) in &mends {
             assert!(mend.mend.ends_with('.'), "{family}");
             assert!(!mend.lines.is_empty(), "{family}");
+            for line in &mend.lines {
+                assert!(
+                    line.write.is_some() || line.note.is_some(),
+                    "{family}: {}",
+                    line.server
+                );
+            }
         }
     }
 }

@@ -76,6 +76,25 @@ impl Text {
         self.0.is_empty()
     }
 
+    /// The text as the name of a header, in lower case; words, which no name has, are left out.
+    pub(crate) fn header(&self) -> String {
+        let said: String = self.said().collect();
+        said.trim_start_matches('^').to_ascii_lowercase()
+    }
+
+    /// Whether these small letters stand in it, small or large.
+    pub(crate) fn mentions(&self, letters: &str) -> bool {
+        self.said()
+            .any(|said| said.to_ascii_lowercase().contains(letters))
+    }
+
+    fn said(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Said(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            Piece::Word(..) => None,
+        })
+    }
+
     /// The text's bytes, with every word replaced.
     pub(crate) fn say(&self, cast: &Cast, place: &Place<'_>) -> Vec<u8> {
         let mut bytes = Vec::new();
