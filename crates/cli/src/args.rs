@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use truehop::Peer;
 use truehop_edge::ListenConfig;
 
+use crate::probe::{self, ProbeArgs};
 use crate::status::Status;
 
 const EXAMPLES: &str = "\
@@ -17,6 +18,7 @@ Examples:
   truehop check --config truehop.toml          is the config right? starts nothing
   truehop explain --peer 127.0.0.1:4000 --header 'X-Real-IP: 203.0.113.9'
                                                who is the client of such a request, and why?
+  truehop probe http://127.0.0.1:8080/whoami   is anybody believed there who claims to be somebody else?
   truehop drop verify                          does the disk hold what the catalog says?
 
 Without --config, ./truehop.toml is read if it is there.";
@@ -76,6 +78,13 @@ pub(crate) enum Command {
     /// Show who the client of a request is, hop by hop.
     #[command(after_help = format!("{EXPLAIN_EXAMPLES}\n\n{}", Status::HELP))]
     Explain(ExplainArgs),
+    /// Try at a deployment whether anybody is believed who claims to be somebody else.
+    ///
+    /// Asks honestly whom the deployment takes us for, then sends some two hundred requests that claim otherwise, one
+    /// connection each, and tells which were believed and what to write against it. Whoever is neither on this machine
+    /// nor in a private network is probed only after a question.
+    #[command(after_long_help = format!("{}\n\n{}", probe::HELP, Status::HELP))]
+    Probe(ProbeArgs),
     /// Print what to write into a proxy's configuration, and the policy that fits it.
     Recipe(RecipeArgs),
     /// Look after the drop's data directory, whether a server runs on it or not.

@@ -13,6 +13,7 @@ mod config;
 mod drop;
 mod explain;
 mod output;
+mod probe;
 mod recipe;
 mod reload;
 mod run;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Explain(args)) => explain::explain(args),
+        Some(Command::Probe(args)) => probe::probe(&args),
         Some(Command::Recipe(args)) => recipe::recipe(&args),
         Some(Command::Drop { command }) => drop::drop(&command),
     };

@@ -11,12 +11,12 @@ use std::process::ExitCode;
 pub(crate) enum Status {
     /// All went well.
     Done = 0,
-    /// The answer is no: `explain` found no client, a batch held a line that is no case, or `drop verify` found a
-    /// difference.
+    /// The answer is no: `explain` found no client, a batch held a line that is no case, `drop verify` found a
+    /// difference, or `probe` a forgery that was believed or broke something.
     Negative = 1,
     /// The command line cannot be understood (`EX_USAGE`).
     Usage = 64,
-    /// An address to listen on is taken (`EX_UNAVAILABLE`).
+    /// An address to listen on is taken, or a deployment cannot be probed (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A part of the server that should never end did (`EX_SOFTWARE`).
     Software = 70,
@@ -28,6 +28,8 @@ pub(crate) enum Status {
     InputOutput = 74,
     /// The config file or a policy is wrong (`EX_CONFIG`).
     Config = 78,
+    /// Stopped by SIGINT or SIGTERM before it was done, as shells tell it.
+    Stopped = 130,
 }
 
 impl Status {
@@ -35,15 +37,16 @@ impl Status {
     pub(crate) const HELP: &'static str = "\
 Exit status:
     0  all went well
-    1  explain found no client, a line of --batch is no case, or drop verify found a difference
-   64  the command line cannot be understood, or asks for what the config does not have
-   69  an address to listen on is taken or not ours
+    1  explain found no client, a line of --batch is no case, drop verify found a difference, or probe a
+       forgery that was believed or broke something
+   64  the command line cannot be understood, or asks for what the config does not have or nobody agreed to
+   69  an address to listen on is taken or not ours; what is to be probed does not answer as it must
    70  a part of the server ended by itself; the log says more
    71  the operating system refused a thread or a signal handler
    73  the data directory cannot be used
    74  input cannot be read or output not be written
    78  the config file or the policy is wrong
-  130  stopped by a second signal before requests were finished";
+  130  stopped by a second signal before requests were finished; of probe, by the first";
 }
 
 impl From<Status> for ExitCode {

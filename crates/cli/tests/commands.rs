@@ -113,7 +113,12 @@ fn the_examples_of_every_help_are_true() {
     )
     .unwrap();
     let mut run = 0;
-    for help in [&["--help"][..], &["explain", "--help"], &["drop", "--help"]] {
+    for help in [
+        &["--help"][..],
+        &["explain", "--help"],
+        &["drop", "--help"],
+        &["probe", "--help"],
+    ] {
         let (status, stdout, _) = output(&place, help);
         assert_eq!(status, 0);
         for example in examples(&stdout) {
@@ -130,7 +135,7 @@ fn the_examples_of_every_help_are_true() {
             run += 1;
         }
     }
-    assert_eq!(run, 12);
+    assert_eq!(run, 16);
 }
 
 #[test]

@@ -1,0 +1,235 @@
+//! `truehop probe`: is anybody believed at a deployment who claims to be somebody else?
+//!
+//! 1. Honest requests tell whom the deployment takes us for. Without one address, nothing else is sent.
+//! 2. Every forgery of the corpus is sent on a connection of its own, at a steady pace, with honest requests between.
+//! 3. Each is judged by the address in its answer, and of those that were believed the mend is told.
+//!
+//! Invariant: nothing is sent to an address that is neither of this machine nor private before somebody has agreed; all
+//! connections go to one address; a run ends by itself.
+
+mod args;
+mod cause;
+mod consent;
+mod door;
+mod echo;
+mod report;
+mod survey;
+mod target;
+mod tls;
+mod verdict;
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+use truehop_forgeries::{Forgery, Language, Place, forgeries, mends};
+
+pub(crate) use args::{HELP, ProbeArgs};
+use door::{Door, Threshold};
+use report::Report;
+use survey::{End, NoEcho, Plan, Survey};
+use verdict::Kind;
+
+use crate::output::say;
+use crate::status::{Failure, Status};
+
+/// Who we say that we are.
+const AGENT: &str = concat!(
+    "truehop-probe/",
+    env!("CARGO_PKG_VERSION"),
+    " (+tries whether forged client addresses are believed; see truehop probe --help)"
+);
+
+/// How long a run may take at most.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Probes a deployment and tells what came of it.
+pub(crate) fn probe(args: &ProbeArgs) -> Result<Status, Failure> {
+    let corpus = forgeries().map_err(|error| ours(&error))?;
+    if !args.url.is_tls && (args.insecure || args.ca.is_some()) {
+        let message = "error: --ca and --insecure are for https:// only";
+        return Err(Failure::new(Status::Usage, message));
+    }
+    let addresses = addresses(args)?;
+    consent::ask(args, &addresses, corpus.len())?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(refused_by_the_system)?;
+    runtime.block_on(run(args, &addresses, &corpus))
+}
+
+async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> Result<Status, Failure> {
+    let echo = args.echo_json.clone().unwrap_or_default();
+    let mut stop = Stop::new().map_err(refused_by_the_system)?;
+    let arrive = async {
+        let (door, threshold) = reach(args, addresses).await?;
+        let mut languages = vec![Language::Http1];
+        languages.extend(threshold.speaks_http2.then_some(Language::Http2));
+        let plan = Plan {
+            door,
+            place: Place {
+                host: &args.url.authority,
+                path: &args.url.path,
+                agent: Some(AGENT),
+            },
+            echo: &echo,
+            corpus,
+            languages,
+            trusted: args.trusted,
+            rate: args.rate,
+        };
+        let client = plan
+            .introduce()
+            .await
+            .map_err(|no_echo| is_no_echo(args, &plan, &no_echo))?;
+        Ok::<_, Failure>((plan, threshold, client))
+    };
+    let (plan, threshold, client) = tokio::select! {
+        arrived = arrive => arrived?,
+        () = stop.asked() => return Ok(Status::Stopped),
+    };
+    let url = args.url.url();
+    if let Some(expected) = args.expect.map(|ip| ip.to_canonical())
+        && expected != client
+    {
+        let message = format!(
+            "error: {url} takes us for {client}, and not for {expected}, when we are honest\nhelp: if that is a proxy \
+             of yours, its claim is not read; truehop recipe shows what each side must say"
+        );
+        return Err(Failure::new(Status::Negative, message));
+    }
+
+    let bar = bar(plan.len());
+    let mut survey = Survey::new(client);
+    let end = tokio::select! {
+        end = timeout(LONGEST, survey.run(&plan, &bar)) => end.unwrap_or(End::Late),
+        () = stop.asked() => End::Stopped,
+    };
+    bar.finish_and_clear();
+    let report = Report {
+        url,
+        agent: AGENT,
+        to: plan.door.to,
+        from: threshold.from,
+        survey: &survey,
+        end: &end,
+        mends: mends().map_err(|error| ours(&error))?,
+    };
+    match args.json {
+        true => say(report.json().map_err(io::Error::from)?)?,
+        false => say(report.text(args.all))?,
+    }
+    Ok(match end {
+        End::Stopped => Status::Stopped,
+        _ if survey.count(Kind::Fooled) + survey.count(Kind::Broke) > 0 => Status::Negative,
+        End::Whole => Status::Done,
+        End::Late | End::Changed(_) => Status::Unavailable,
+    })
+}
+
+/// The addresses to try: those of the kind of `--from`, if it is given.
+fn addresses(args: &ProbeArgs) -> Result<Vec<SocketAddr>, Failure> {
+    let host = &args.url.host;
+    let mut addresses = args.url.addresses().map_err(|error| {
+        Failure::new(
+            Status::Unavailable,
+            format!("error: {host:?} has no address: {error}"),
+        )
+    })?;
+    if let Some(from) = args.from {
+        addresses.retain(|address| address.is_ipv4() == from.is_ipv4());
+    }
+    match addresses.is_empty() {
+        true => Err(Failure::new(
+            Status::Unavailable,
+            format!("error: {host:?} has no address that can be connected to from there"),
+        )),
+        false => Ok(addresses),
+    }
+}
+
+/// The first address that takes connections. All further ones go there.
+async fn reach(args: &ProbeArgs, addresses: &[SocketAddr]) -> Result<(Door, Threshold), Failure> {
+    let tls = match args.url.is_tls {
+        true => Some(tls::settings(&args.url.host, args)?),
+        false => None,
+    };
+    let mut failed = String::new();
+    for to in addresses {
+        let door = Door {
+            to: *to,
+            from: args.from,
+            tls: tls.clone(),
+            patience: Duration::from_secs(args.timeout.into()),
+        };
+        match door.knock().await {
+            Ok(threshold) => return Ok((door, threshold)),
+            Err(error) => failed += &format!("error: {to} cannot be connected to: {error}\n"),
+        }
+    }
+    let help = match (args.from, tls.is_some()) {
+        (Some(from), _) => format!("help: is {from} an address of this machine, with a way there?"),
+        (_, true) => {
+            "help: --ca FILE names the authority of its certificate, --insecure believes any".to_owned()
+        }
+        _ => "help: is it running, and is the port right?".to_owned(),
+    };
+    Err(Failure::new(Status::Unavailable, failed + &help))
+}
+
+fn is_no_echo(args: &ProbeArgs, plan: &Plan<'_>, NoEcho { what, help }: &NoEcho) -> Failure {
+    let (url, to) = (args.url.url(), plan.door.to);
+    Failure::new(
+        Status::Unavailable,
+        format!("error: {url} at {to} {what}\nhelp: {help}"),
+    )
+}
+
+/// Something that tests should have found.
+fn ours(error: &dyn std::error::Error) -> Failure {
+    Failure::new(
+        Status::Software,
+        format!("error: the forgeries cannot be read: {error}"),
+    )
+}
+
+fn refused_by_the_system(error: io::Error) -> Failure {
+    Failure::new(Status::System, format!("error: cannot start: {error}"))
+}
+
+/// Tells on a terminal how far it is; a file or a pipe gets nothing of it.
+fn bar(total: usize) -> ProgressBar {
+    let target = match io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(u64::try_from(total).ok(), target);
+    if let Ok(style) = ProgressStyle::with_template("probing {bar:30} {pos}/{len}, {eta} left, {msg}") {
+        bar.set_style(style);
+    }
+    bar.with_message("0 fooled")
+}
+
+/// SIGINT and SIGTERM, after which what is known is told.
+struct Stop(Signal, Signal);
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self(
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        ))
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The way to a deployment: connections, one for each request.
+//!
+//! Invariant: every wait ends after [`Door::patience`], whatever the other side does.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use truehop_forgeries::{Answer, Exchange, Language, Request, State};
+
+/// For how long a server that does not close is listened to after its answer, which may be one of two: at least so long.
+const MOMENT: Duration = Duration::from_millis(50);
+/// And at most so long.
+const LONG_MOMENT: Duration = Duration::from_secs(1);
+
+/// Where requests go.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    pub(super) to: SocketAddr,
+    /// The address of this machine to come from.
+    pub(super) from: Option<IpAddr>,
+    pub(super) tls: Option<Tls>,
+    /// How long a connection may take, and an answer.
+    pub(super) patience: Duration,
+}
+
+/// With whom TLS is spoken, and whose word counts.
+#[derive(Clone, Debug)]
+pub(super) struct Tls {
+    pub(super) name: ServerName<'static>,
+    pub(super) config: ClientConfig,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// What was answered.
+    Answers(Vec<Answer>),
+    /// The connection was closed without an answer.
+    Closed,
+    /// Nothing came in time.
+    Silence,
+    /// There was no connection to send it on.
+    NoConnection(io::Error),
+}
+
+/// What is known of the server before anything is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Threshold {
+    /// This end of the connection.
+    pub(super) from: IpAddr,
+    /// Whether it speaks HTTP/2.
+    pub(super) speaks_http2: bool,
+}
+
+impl Door {
+    /// Connects, asks nothing, and closes.
+    pub(super) async fn knock(&self) -> io::Result<Threshold> {
+        let (_, threshold) = self.connect(&[b"h2", b"http/1.1"]).await?;
+        Ok(threshold)
+    }
+
+    /// Sends a request on a connection of its own.
+    pub(super) async fn ask(&self, request: &Request, language: Language) -> Reply {
+        let protocol: &[u8] = match language {
+            Language::Http1 => b"http/1.1",
+            Language::Http2 => b"h2",
+        };
+        let mut wire = match self.connect(&[protocol]).await {
+            Ok((wire, _)) => wire,
+            Err(error) => return Reply::NoConnection(error),
+        };
+        let (mut exchange, bytes) = Exchange::begin(request, language);
+        let in_time = timeout(self.patience, converse(&mut *wire, &mut exchange, &bytes)).await;
+        if exchange.is_silent() {
+            return match in_time {
+                Ok(()) => Reply::Closed,
+                Err(_) => Reply::Silence,
+            };
+        }
+        let answers = exchange.end();
+        // Half an answer that never went on is none.
+        match in_time.is_err() && answers.iter().all(|answer| answer.status.is_none()) {
+            true => Reply::Silence,
+            false => Reply::Answers(answers),
+        }
+    }
+
+    async fn connect(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Threshold)> {
+        timeout(self.patience, self.connect_at_leisure(protocols))
+            .await
+            .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    }
+
+    async fn connect_at_leisure(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Threshold)> {
+        let socket = match self.to {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        if let Some(ip) = self.from {
+            socket.bind(SocketAddr::new(ip, 0))?;
+        }
+        let tcp = socket.connect(self.to).await?;
+        tcp.set_nodelay(true)?;
+        let mut threshold = Threshold {
+            from: tcp.local_addr()?.ip().to_canonical(),
+            speaks_http2: false,
+        };
+        let Some(tls) = &self.tls else {
+            return Ok((Box::new(tcp), threshold));
+        };
+        let mut config = tls.config.clone();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let connector = TlsConnector::from(Arc::new(config));
+        let tls = connector.connect(tls.name.clone(), tcp).await?;
+        threshold.speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        if protocols == [b"h2"] && !threshold.speaks_http2 {
+            return Err(io::Error::other("the server does not speak HTTP/2 any more"));
+        }
+        Ok((Box::new(tls), threshold))
+    }
+}
+
+/// What can be talked over.
+trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl Wire for TcpStream {}
+impl Wire for tokio_rustls::client::TlsStream<TcpStream> {}
+
+/// Sends it, and reads until the server has closed or is known to have said everything.
+async fn converse(wire: &mut dyn Wire, exchange: &mut Exchange, bytes: &[u8]) {
+    let asked = Instant::now();
+    // A server may refuse, and close, before everything is written: then its answer counts.
+    let _ = send(wire, bytes).await;
+    let mut buffer = vec![0; 16 * 1024];
+    let mut lingers = None;
+    loop {
+        let read = wire.read(&mut buffer);
+        let came = match lingers {
+            None => read.await,
+            Some(moment) => timeout(moment, read).await.unwrap_or(Ok(0)),
+        };
+        // An end without TLS's farewell, or a reset, is an end.
+        let Some(came) = came.ok().and_then(|length| buffer.get(..length)) else {
+            return;
+        };
+        if came.is_empty() {
+            return;
+        }
+        let (state, reply) = exchange.receive(came);
+        // It may have said what it had to say, and not listen any more.
+        let _ = send(wire, &reply).await;
+        match state {
+            State::Open => {}
+            State::Answered => lingers = Some(asked.elapsed().clamp(MOMENT, LONG_MOMENT)),
+            State::Over => return,
+        }
+    }
+}
+
+async fn send(wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
+    wire.write_all(bytes).await?;
+    wire.flush().await
+}

@@ -1,0 +1,358 @@
+//! The run: honest requests, and every forgery between them.
+//!
+//! Invariant: a verdict stands only when an honest request after it was answered as the first one was. A deployment that
+//! has shut us out, or takes us for somebody else meanwhile, would make refusals and forgeries of what is neither.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use truehop_forgeries::{Answer, Cast, Forgery, Language, Place};
+
+use super::door::{Door, Reply};
+use super::echo::{Echo, Told};
+use super::verdict::{Kind, Verdict, quoted};
+
+/// After so many forgeries an honest request is sent.
+const HONEST_EVERY: usize = 25;
+/// With so many honest requests it begins: one address for all of them.
+const HONEST_FIRST: usize = 3;
+
+/// Whom forgeries claim to be: addresses for documentation (RFC 5737), which nobody has.
+const FORGED: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(203, 0, 113, 96),
+    Ipv4Addr::new(198, 51, 100, 96),
+    Ipv4Addr::new(192, 0, 2, 96),
+];
+
+/// What is sent, where to, and how fast.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) door: Door,
+    pub(super) place: Place<'a>,
+    pub(super) echo: &'a Echo,
+    pub(super) corpus: &'a [Forgery],
+    pub(super) languages: Vec<Language>,
+    /// A proxy that the deployment may trust.
+    pub(super) trusted: Ipv4Addr,
+    /// Requests a second.
+    pub(super) rate: u32,
+}
+
+/// What has come out so far.
+#[derive(Debug)]
+pub(super) struct Survey<'a> {
+    /// Whom the deployment takes us for when we are honest.
+    pub(super) client: IpAddr,
+    pub(super) findings: Vec<Finding<'a>>,
+    /// How many of the findings an honest request has confirmed.
+    pub(super) confirmed: usize,
+    /// How many verdicts were given up.
+    pub(super) doubtful: usize,
+    /// What was left out, and why.
+    pub(super) not_sent: Vec<(&'a Forgery, NotSent)>,
+    /// How many honest requests were answered as the first.
+    pub(super) honest: usize,
+}
+
+/// A forgery, and what became of it.
+#[derive(Debug)]
+pub(super) struct Finding<'a> {
+    pub(super) forgery: &'a Forgery,
+    pub(super) language: Language,
+    pub(super) verdict: Verdict,
+}
+
+/// Why a forgery proves nothing here.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum NotSent {
+    /// Only HTTP/2 can say it, and the server does not offer that.
+    OnlyHttp2,
+    /// It claims the address that we have.
+    OurAddress,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum End {
+    /// Everything was sent.
+    Whole,
+    /// Somebody asked for the end.
+    Stopped,
+    /// It took too long.
+    Late,
+    /// An honest request is not answered as the first was any more.
+    Changed(String),
+}
+
+/// Why a deployment cannot be probed: what it says to an honest request, and the mend.
+#[derive(Debug)]
+pub(super) struct NoEcho {
+    pub(super) what: String,
+    pub(super) help: String,
+}
+
+impl Plan<'_> {
+    /// Asks honestly whom the deployment takes us for, in every language.
+    pub(super) async fn introduce(&self) -> Result<IpAddr, NoEcho> {
+        let mut pace = self.pace();
+        let mut client = None;
+        for language in &self.languages {
+            for _ in 0..HONEST_FIRST {
+                pace.tick().await;
+                let ip = self.ask_honestly(*language).await?;
+                let first = *client.get_or_insert(ip);
+                if first != ip {
+                    return Err(NoEcho {
+                        what: format!("takes us for {first} and then for {ip}"),
+                        help: "several addresses lead out from here, and so another one proves nothing; probe from \
+                               where there is one, or with --from ADDRESS"
+                            .to_owned(),
+                    });
+                }
+            }
+        }
+        client.ok_or_else(|| NoEcho {
+            what: "speaks no language that is known here".to_owned(),
+            help: String::new(),
+        })
+    }
+
+    /// How many forgeries would be sent.
+    pub(super) fn len(&self) -> usize {
+        let sayable = |language: &Language| {
+            let sayable = |forgery: &&Forgery| forgery.is_sayable(*language);
+            self.corpus.iter().filter(sayable).count()
+        };
+        self.languages.iter().map(sayable).sum()
+    }
+
+    fn pace(&self) -> Interval {
+        let mut pace = interval(Duration::from_secs(1) / self.rate.max(1));
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pace
+    }
+
+    async fn ask_honestly(&self, language: Language) -> Result<IpAddr, NoEcho> {
+        // No word stands in it.
+        let cast = Cast {
+            forged: FORGED[0],
+            trusted: self.trusted,
+        };
+        let request = Forgery::honest().request(&cast, &self.place);
+        address(
+            &self.door.ask(&request, language).await,
+            self.echo,
+            self.place.path,
+        )
+    }
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn new(client: IpAddr) -> Self {
+        Self {
+            client,
+            findings: Vec::new(),
+            confirmed: 0,
+            doubtful: 0,
+            not_sent: Vec::new(),
+            honest: 0,
+        }
+    }
+
+    /// Sends everything. What is found stays when this is dropped.
+    pub(super) async fn run(&mut self, plan: &Plan<'a>, bar: &ProgressBar) -> End {
+        let not_ours = |ip: &Ipv4Addr| IpAddr::from(*ip) != self.client;
+        let cast = Cast {
+            forged: FORGED.into_iter().find(not_ours).unwrap_or(FORGED[0]),
+            trusted: plan.trusted,
+        };
+        let mut pace = plan.pace();
+        for forgery in plan.corpus {
+            if !plan
+                .languages
+                .iter()
+                .any(|language| forgery.is_sayable(*language))
+            {
+                self.not_sent.push((forgery, NotSent::OnlyHttp2));
+            }
+        }
+        for language in &plan.languages {
+            for forgery in plan.corpus.iter().filter(|forgery| forgery.is_sayable(*language)) {
+                bar.inc(1);
+                let request = forgery.request(&cast, &plan.place);
+                if claims_only(self.client, request.claims()) {
+                    self.not_sent.push((forgery, NotSent::OurAddress));
+                    continue;
+                }
+                pace.tick().await;
+                let reply = plan.door.ask(&request, *language).await;
+                let verdict = Verdict::of(&reply, &request, self.client, plan.echo);
+                let is_alarming = verdict.kind == Kind::Broke;
+                self.findings.push(Finding {
+                    forgery,
+                    language: *language,
+                    verdict,
+                });
+                bar.set_message(format!("{} fooled", self.count(Kind::Fooled)));
+                if (is_alarming || self.findings.len() - self.confirmed >= HONEST_EVERY)
+                    && let Some(changed) = self.confirm(plan, &mut pace, *language).await
+                {
+                    return changed;
+                }
+            }
+            if let Some(changed) = self.confirm(plan, &mut pace, *language).await {
+                return changed;
+            }
+        }
+        End::Whole
+    }
+
+    /// How many findings are of this kind.
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        let is = |finding: &&Finding<'_>| finding.verdict.kind == kind;
+        self.findings.iter().filter(is).count()
+    }
+
+    async fn confirm(&mut self, plan: &Plan<'a>, pace: &mut Interval, language: Language) -> Option<End> {
+        pace.tick().await;
+        let what = match plan.ask_honestly(language).await {
+            Ok(ip) if ip == self.client => {
+                self.honest += 1;
+                self.confirmed = self.findings.len();
+                return None;
+            }
+            Ok(ip) => format!("it takes us for {ip} now"),
+            Err(NoEcho { what, .. }) => format!("it {what} now"),
+        };
+        self.doubtful = self.findings.len() - self.confirmed;
+        self.findings.truncate(self.confirmed);
+        Some(End::Changed(what))
+    }
+}
+
+/// Whether all claims are this very address, so that being believed would be right.
+fn claims_only<'b>(client: IpAddr, claims: impl Iterator<Item = &'b [u8]>) -> bool {
+    let client = client.to_string();
+    let mut claims = claims.peekable();
+    claims.peek().is_some() && claims.all(|claim| claim == client.as_bytes())
+}
+
+/// The address in the answer to an honest request.
+fn address(reply: &Reply, echo: &Echo, path: &str) -> Result<IpAddr, NoEcho> {
+    let trouble = |what: String, help: &str| {
+        Err(NoEcho {
+            what,
+            help: help.to_owned(),
+        })
+    };
+    let look =
+        "the server must take a connection for each request; --rate asks more slowly, --timeout waits longer";
+    let (status, body) = match reply {
+        Reply::NoConnection(error) => return trouble(format!("cannot be connected to: {error}"), look),
+        Reply::Silence => return trouble("does not answer an honest request in time".to_owned(), look),
+        Reply::Closed => return trouble("closes the connection without an answer".to_owned(), look),
+        Reply::Answers(answers) => match answers.as_slice() {
+            [Answer { status, body }] => (*status, body),
+            _ => return trouble("answers an honest request more than once".to_owned(), look),
+        },
+    };
+    match (status, echo.read(body)) {
+        (Some(200..=299), Told::Address(ip)) => Ok(ip),
+        (Some(200..=299), Told::Text(text)) => trouble(
+            format!("tells {}, which is no address", quoted(&text)),
+            "the client's address is needed there, and nothing beside it",
+        ),
+        (Some(status @ 200..=299), Told::Nothing) => {
+            let what = format!("answers an honest request with {status}, but tells no client's address");
+            let help = match Echo::elsewhere(body).as_slice() {
+                [] => format!(
+                    "at {path} it must tell whom it takes for its client; truehop probe --help shows how"
+                ),
+                found => format!(
+                    "there are addresses at {}: say which with --echo-json",
+                    found.join(" ")
+                ),
+            };
+            trouble(what, &help)
+        }
+        (status, _) => {
+            let said = String::from_utf8_lossy(body);
+            let said = said.lines().next().unwrap_or_default().trim();
+            let said = match said.is_empty() || said.starts_with('<') {
+                true => String::new(),
+                false => format!(" ({})", quoted(said)),
+            };
+            let status = status.map_or_else(|| "what is no HTTP".to_owned(), |status| status.to_string());
+            trouble(
+                format!("answers an honest request with {status}{said}"),
+                &format!(
+                    "at {path} it must tell whom it takes for its client, with status 200; truehop probe --help \
+                     shows how"
+                ),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_claims_our_own_address_proves_nothing() {
+        let mine = "127.0.0.1".parse().unwrap();
+        let is = |claims: &[&str]| claims_only(mine, claims.iter().map(|claim| claim.as_bytes()));
+        assert!(is(&["127.0.0.1"]));
+        assert!(is(&["127.0.0.1", "127.0.0.1"]));
+        assert!(!is(&["127.0.0.1", "203.0.113.96"]));
+        assert!(!is(&["203.0.113.96, 127.0.0.1"]));
+        assert!(!is(&[]));
+    }
+
+    #[test]
+    fn what_is_no_echo_is_told_with_its_mend() {
+        let told = |status: u16, body: &str| {
+            let answer = Answer {
+                status: Some(status),
+                body: body.as_bytes().to_vec(),
+            };
+            address(&Reply::Answers(vec![answer]), &Echo::default(), "/w")
+        };
+        assert_eq!(
+            told(200, "192.0.2.1").unwrap(),
+            "192.0.2.1".parse::<IpAddr>().unwrap()
+        );
+        for (status, body, what, help) in [
+            (404, "nothing here\n", "404 (\"nothing here\")", "--help"),
+            (500, "<html>", "with 500", "--help"),
+            (400, "192.0.2.1", "with 400 (\"192.0.2.1\")", "with status 200"),
+            (
+                200,
+                "{\"origin\": \"192.0.2.1\"}",
+                "no client's address",
+                "/origin: say which with --echo-json",
+            ),
+            (200, "<html>\n</html>", "no client's address", "at /w"),
+            (
+                200,
+                "unknown",
+                "\"unknown\", which is no address",
+                "nothing beside it",
+            ),
+        ] {
+            let no_echo = told(status, body).unwrap_err();
+            assert!(no_echo.what.contains(what), "{no_echo:?}");
+            assert!(no_echo.help.contains(help), "{no_echo:?}");
+        }
+        for reply in [Reply::Closed, Reply::Silence, Reply::Answers(vec![])] {
+            assert!(
+                address(&reply, &Echo::default(), "/w")
+                    .unwrap_err()
+                    .help
+                    .contains("--rate")
+            );
+        }
+    }
+}
