@@ -53,6 +53,17 @@ pub const ALL: &[Recipe] = &[
         ],
     },
     Recipe {
+        name: "apache-behind-proxy-protocol",
+        title: "Apache httpd behind a proxy that speaks the PROXY protocol",
+        proxy_config: include_str!("recipes/apache-behind-proxy-protocol.conf"),
+        policy: include_str!("recipes/apache-behind-proxy-protocol.toml"),
+        notes: &[
+            "RemoteIPProxyProtocol holds for all that listens on the same address and port, and so must the rule about who may \
+             ask. RemoteIPProxyProtocolExceptions is no such rule: it says who need not send the header.",
+            ONLY_THE_PROXY,
+        ],
+    },
+    Recipe {
         name: "aws-alb",
         title: "an AWS Application Load Balancer",
         proxy_config: include_str!("recipes/aws-alb.sh"),
@@ -80,6 +91,17 @@ pub const ALL: &[Recipe] = &[
         policy: include_str!("recipes/caddy.toml"),
         notes: &[
             "With trusted_proxies, Caddy keeps what those send and appends to it: then add them to trusted.",
+            ONLY_THE_PROXY,
+        ],
+    },
+    Recipe {
+        name: "caddy-behind-proxy-protocol",
+        title: "Caddy 2.7 behind a proxy that speaks the PROXY protocol",
+        proxy_config: include_str!("recipes/caddy-behind-proxy-protocol.caddyfile"),
+        policy: include_str!("recipes/caddy-behind-proxy-protocol.toml"),
+        notes: &[
+            "Older versions refuse this. The networks of allow need a prefix length; nobody else's PROXY header is believed.",
+            "For a listener with TLS write tls below proxy_protocol: the header stands before the handshake.",
             ONLY_THE_PROXY,
         ],
     },
@@ -136,6 +158,16 @@ pub const ALL: &[Recipe] = &[
         ],
     },
     Recipe {
+        name: "haproxy-behind-proxy-protocol",
+        title: "HAProxy behind a proxy that speaks the PROXY protocol",
+        proxy_config: include_str!("recipes/haproxy-behind-proxy-protocol.cfg"),
+        policy: include_str!("recipes/haproxy-behind-proxy-protocol.toml"),
+        notes: &[
+            "Others may connect, and are themselves the clients: what they send for a PROXY header is no request.",
+            ONLY_THE_PROXY,
+        ],
+    },
+    Recipe {
         name: "haproxy-proxy-protocol",
         title: "HAProxy in TCP mode with PROXY protocol version 2",
         proxy_config: include_str!("recipes/haproxy-proxy-protocol.cfg"),
@@ -153,6 +185,18 @@ pub const ALL: &[Recipe] = &[
             "nginx drops header names with an underscore unless underscores_in_headers is on; leave it off.",
             "A location with a proxy_set_header of its own inherits none of those above it: repeat them all.",
             "For proxy_pass to a Unix socket write trusted = [\"unix\"].",
+            ONLY_THE_PROXY,
+        ],
+    },
+    Recipe {
+        name: "nginx-behind-proxy-protocol",
+        title: "nginx behind a proxy that speaks the PROXY protocol",
+        proxy_config: include_str!("recipes/nginx-behind-proxy-protocol.conf"),
+        policy: include_str!("recipes/nginx-behind-proxy-protocol.toml"),
+        notes: &[
+            "Others may connect, and have to write a PROXY header too; but only that of an address in set_real_ip_from changes \
+             $remote_addr.",
+            "Here the realip module is right, because nobody reads in the list which proxy stood before this one.",
             ONLY_THE_PROXY,
         ],
     },
@@ -176,6 +220,16 @@ pub const ALL: &[Recipe] = &[
             "With forwardedHeaders.trustedIPs, Traefik keeps what those send and appends to it: then add them to trusted.",
             "A container's address changes unless the network gives it a fixed one; trusting its whole network trusts \
              every container in it.",
+        ],
+    },
+    Recipe {
+        name: "truehop-behind-proxy-protocol",
+        title: "Truehop's edge behind a proxy that speaks the PROXY protocol",
+        proxy_config: include_str!("recipes/truehop-behind-proxy-protocol.edge.toml"),
+        policy: include_str!("recipes/truehop-behind-proxy-protocol.toml"),
+        notes: &[
+            "A second Truehop passes requests on: the first file is its own, and the policy is that of the service behind it.",
+            "With from = \"x-forwarded-for\" that service finds the proxy before as well, and must trust both.",
         ],
     },
 ];

@@ -515,7 +515,7 @@ fn the_batch_agrees_with_every_case() {
 fn a_recipe_is_a_pair_of_which_ours_is_a_sound_config() {
     let place = place();
     let (status, names, _) = output(&place, &["recipe"]);
-    assert_eq!((status, names.lines().count()), (0, 13));
+    assert_eq!((status, names.lines().count()), (0, 18));
     for name in names.lines().filter_map(|line| line.split_whitespace().next()) {
         let (status, stdout, _) = output(&place, &["recipe", name]);
         let (proxy, ours) = stdout.split_once("# truehop.toml:\n\n").unwrap();

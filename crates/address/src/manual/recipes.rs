@@ -119,6 +119,49 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Behind a proxy that speaks the PROXY protocol
+//!
+//! The second proxy takes the client from the header in front of the connection, and tells it on in a header of each
+//! request. A header in front of the connection can be written by whoever connects: each of these believes that of one
+//! address only. HAProxy's `accept-proxy` and Apache's `RemoteIPProxyProtocol` believe everybody's by themselves.
+//!
+#![doc = "```nginx"]
+#![doc = include_str!("../recipes/nginx-behind-proxy-protocol.conf")]
+#![doc = "```"]
+#![doc = "```text"]
+#![doc = include_str!("../recipes/haproxy-behind-proxy-protocol.cfg")]
+#![doc = "```"]
+#![doc = "```apache"]
+#![doc = include_str!("../recipes/apache-behind-proxy-protocol.conf")]
+#![doc = "```"]
+#![doc = "```text"]
+#![doc = include_str!("../recipes/caddy-behind-proxy-protocol.caddyfile")]
+#![doc = "```"]
+#![doc = "```toml"]
+#![doc = include_str!("../recipes/truehop-behind-proxy-protocol.edge.toml")]
+#![doc = "```"]
+//!
+//! The service behind trusts that second proxy, and finds the client as if no other stood before it:
+//!
+#![doc = "```toml"]
+#![doc = include_str!("../recipes/nginx-behind-proxy-protocol.toml")]
+#![doc = "```"]
+//!
+#![cfg_attr(feature = "serde", doc = "```")]
+#![cfg_attr(not(feature = "serde"), doc = "```ignore")]
+//! # use std::collections::BTreeMap;
+//! # use truehop::{Peer, PolicyConfig, recipe};
+//! let headers = [("X-Real-IP", "203.0.113.95"), ("X-Forwarded-For", "203.0.113.95")];
+//! for second in ["nginx", "haproxy", "apache", "caddy", "truehop"] {
+//!     let recipe = recipe::find(&format!("{second}-behind-proxy-protocol")).unwrap();
+//!     let mut file: BTreeMap<String, PolicyConfig> = toml::from_str(recipe.policy)?;
+//!     let policy = file.remove("client").unwrap().build()?;
+//!     let resolution = policy.resolve("192.168.0.20:51312".parse::<Peer>()?, &headers[..])?;
+//!     assert_eq!(resolution.client().ip().to_string(), "203.0.113.95");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Caddy
 //!
 #![doc = "```text"]
