@@ -6,11 +6,14 @@
 //!
 //!   client        .95 ─┐                   ┌─ .20  second proxy
 //!   other client  .96 ─┼─ .10  first  .10 ─┼─ .42  application server
-//!   attacker      .66 ─┘       proxy       └─ .66  neighbour, nobody's friend
+//!   attacker      .66 ─┤       proxy       └─ .66  neighbour, nobody's friend
+//!   stranger      .97 ─┘
+//!      of 198.51.100.0/24, 2001:db8:198::/64
 //! ```
 //!
 //! The hosts hang on two bridges in a namespace of their own, so nothing of it shows up outside. Nothing is routed
-//! between the two networks: only the first proxy stands in both.
+//! between outside and inside: only the first proxy stands in both. The stranger is outside too, at an address of
+//! another network; the others outside share the first 64 bits of theirs in version 6, as the hosts of one home do.
 //!
 //! Invariants: names are unique to a process and an instance, so that tests may run at the same time; whatever was made
 //! is removed with the value, also while a test panics; what a killed run left behind is removed by the next one.
@@ -47,7 +50,9 @@ pub struct Internet {
     pub other_client: Machine,
     /// Somebody outside who would like to be somebody else.
     pub attacker: Machine,
-    /// The proxy that stands in both networks.
+    /// Somebody else whose address is of another network.
+    pub stranger: Machine,
+    /// The proxy that stands outside and inside.
     pub first: Machine,
     /// The proxy behind it.
     pub second: Machine,
@@ -59,10 +64,12 @@ pub struct Internet {
     _wires: Namespace,
 }
 
-/// One of the two networks: which bridge, and how addresses begin.
+/// A network: which bridge, and how addresses begin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Network {
     Outside,
+    /// On the bridge of those outside.
+    Elsewhere,
     Inside,
 }
 
@@ -106,6 +113,7 @@ impl Internet {
             client: machine("client", 95, &[Network::Outside]),
             other_client: machine("other", 96, &[Network::Outside]),
             attacker: machine("attacker", 66, &[Network::Outside]),
+            stranger: machine("stranger", 97, &[Network::Elsewhere]),
             first: machine("first", 10, &[Network::Outside, Network::Inside]),
             second: machine("second", 20, &[Network::Inside]),
             app: machine("app", 42, &[Network::Inside]),
@@ -132,8 +140,17 @@ impl fmt::Display for Family {
 impl Network {
     fn name(self) -> &'static str {
         match self {
-            Self::Outside => "outside",
+            Self::Outside | Self::Elsewhere => "outside",
             Self::Inside => "inside",
+        }
+    }
+
+    /// The network that is reached on the same wire, without a router.
+    fn beside(self) -> Option<Self> {
+        match self {
+            Self::Outside => Some(Self::Elsewhere),
+            Self::Elsewhere => Some(Self::Outside),
+            Self::Inside => None,
         }
     }
 
@@ -142,6 +159,8 @@ impl Network {
         let text = match (self, family) {
             (Self::Outside, Family::V4) => format!("203.0.113.{number}"),
             (Self::Outside, Family::V6) => format!("2001:db8:203::{number}"),
+            (Self::Elsewhere, Family::V4) => format!("198.51.100.{number}"),
+            (Self::Elsewhere, Family::V6) => format!("2001:db8:198::{number}"),
             (Self::Inside, Family::V4) => format!("192.168.0.{number}"),
             (Self::Inside, Family::V6) => format!("fd00:168::{number}"),
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 
-use crate::http::{Host, Request, Response, parse_head, uninterrupted};
+use crate::http::{Connection, Host, Request, Response, parse_head, uninterrupted};
 
 /// How much a narrow connection takes that nobody reads, about; the kernel doubles it.
 const NARROW: usize = 4 * 1024;
@@ -30,11 +30,7 @@ impl Wire {
     ///
     /// When nobody listens there.
     pub fn connect(host: Host, server: SocketAddr) -> io::Result<Self> {
-        Ok(Self {
-            stream: host.try_connect(server, None)?.into_stream(),
-            ahead: Vec::new(),
-            used: 0,
-        })
+        Ok(Self::over(host.try_connect(server, None)?))
     }
 
     /// As [`connect`](Self::connect), with a kernel that takes hardly more than what is read.
@@ -43,11 +39,16 @@ impl Wire {
     ///
     /// When nobody listens there.
     pub fn connect_narrow(host: Host, server: SocketAddr) -> io::Result<Self> {
-        Ok(Self {
-            stream: host.try_connect(server, Some(NARROW))?.into_stream(),
+        Ok(Self::over(host.try_connect(server, Some(NARROW))?))
+    }
+
+    /// This connection, of which nothing was read yet.
+    pub(crate) fn over(connection: Connection) -> Self {
+        Self {
+            stream: connection.into_stream(),
             ahead: Vec::new(),
             used: 0,
-        })
+        }
     }
 
     /// Sends bytes as they are.

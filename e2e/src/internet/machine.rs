@@ -1,6 +1,7 @@
 //! One host of the picture.
 
 use std::fs::File;
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::panic::resume_unwind;
@@ -13,6 +14,7 @@ use super::namespace::{Namespace, ip};
 use super::{Family, Network};
 use crate::http::Connection;
 use crate::peers::find;
+use crate::wire::Wire;
 
 /// A host with addresses of its own, on which programs run and from which connections come.
 #[derive(Debug)]
@@ -48,6 +50,10 @@ impl Machine {
                 // An address that first asks whether it is free cannot be used for a second.
                 let at_once = if family == Family::V6 { " nodad" } else { "" };
                 own += &format!("addr add {address}/{length} dev {bridge}{at_once}\n");
+                if let Some(beside) = network.beside() {
+                    let beside = beside.address(0, family);
+                    own += &format!("route add {beside}/{length} dev {bridge}\n");
+                }
             }
         }
         ip(Some(wires.name()), &cables).unwrap();
@@ -110,6 +116,16 @@ impl Machine {
         Connection::over(
             connected.unwrap_or_else(|error| panic!("{} cannot reach {server}: {error}", self.role)),
         )
+    }
+
+    /// Connects to `server` from here, for somebody whom nothing surprises.
+    ///
+    /// # Errors
+    ///
+    /// When nobody listens there.
+    pub fn wire(&self, server: SocketAddr) -> io::Result<Wire> {
+        let stream = self.inside(|| TcpStream::connect(server))?;
+        Ok(Wire::over(Connection::over(stream)))
     }
 
     /// The same command, to be run here.

@@ -34,7 +34,7 @@ fn hosts_are_seen_by_their_own_addresses() {
     let Some(net) = Internet::build() else { return };
     for family in Family::BOTH {
         let front = SocketAddr::new(net.first.address(family), 80);
-        let clients = [&net.client, &net.other_client, &net.attacker];
+        let clients = [&net.client, &net.other_client, &net.attacker, &net.stranger];
         assert_eq!(
             seen(&net.first, front, &clients),
             clients.map(|host| host.address(family))
@@ -49,6 +49,7 @@ fn hosts_are_seen_by_their_own_addresses() {
         assert!(!reached, "the outer network must not reach the inner one");
     }
     assert_eq!(net.client.address(Family::V4).to_string(), "203.0.113.95");
+    assert_eq!(net.stranger.address(Family::V6).to_string(), "2001:db8:198::97");
     assert_eq!(net.first.address(Family::V6).to_string(), "2001:db8:203::10");
     assert_eq!(net.first.inner(Family::V6).to_string(), "fd00:168::10");
 }
