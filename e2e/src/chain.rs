@@ -1,7 +1,7 @@
 //! Two real proxies in front of an application server, on the hosts of an [`Internet`].
 //!
 //! ```text
-//! client ── first proxy :80 :443 ── second proxy :8080 ── application server :8080   Truehop's whoami, Flask behind it
+//! client ── first proxy :80 :443 ── second proxy :8080 ── application server :8080   whoami, drop; Flask behind
 //!                       :81 ─────────────────── :8081 ─────────────────── :3000      an axum application
 //! ```
 //!
@@ -240,6 +240,7 @@ impl Pair {
                 }
                 if first.sends_preface() && second.receives_preface() {
                     all.push(pair(Words::Documentation, Joint::Preface));
+                    all.push(pair(Words::Recipe, Joint::Preface));
                 }
                 if second.sends_preface() {
                     all.push(pair(Words::Documentation, Joint::PrefaceBehind));

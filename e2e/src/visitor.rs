@@ -149,6 +149,11 @@ impl Outcome {
         self.response().map(|response| response.status)
     }
 
+    /// Whether an answer came that is no refusal.
+    pub fn is_success(&self) -> bool {
+        self.status().is_some_and(|status| status < 400)
+    }
+
     /// Whether the answer is a whole 200.
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Answered(response) if response.status == 200)

@@ -61,7 +61,17 @@ fn host(place: &Place<'_>, lane: &Lane) -> String {
             certificate.key.display()
         );
     }
-    if lane.preface == Preface::Received {
+    let takes_preface = lane.preface == Preface::Received;
+    if takes_preface && place.words == Words::Recipe {
+        let addresses: Vec<_> = place.before.iter().map(|ip| format!("'{ip}'")).collect();
+        let swaps = [
+            ("<VirtualHost *:80>", own),
+            ("'192.168.0.10'", addresses.join(", ")),
+            ("192.168.0.42:8080", lane.to.to_string()),
+        ];
+        return format!("Listen {at}\n{}", recipe("apache-behind-proxy-protocol", &swaps));
+    }
+    if takes_preface {
         // It believes a PROXY header of anybody, so nobody else may come in at all.
         let peers = place
             .before

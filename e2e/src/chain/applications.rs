@@ -1,4 +1,5 @@
-//! The applications behind a chain: each answers with the client that it believes in, as JSON.
+//! The applications behind a chain: each answers with the client that it believes in, as JSON. Where `whoami` is, the
+//! drop is too.
 
 use std::path::Path;
 use std::process::Command;
@@ -110,10 +111,11 @@ impl Applications {
             "workers = 1\naccess_log = false\nlisten = [{}]\n\n\
              [client]\nfrom = \"x-forwarded-for\"\ntrusted = [{}]\n\n\
              [[route]]\npath = \"/whoami\"\nto = \"whoami\"\n\n\
-             [[route]]\npath = \"/flask\"\nproxy = [\"unix:{}\"]\n",
+             [[route]]\npath = \"/flask\"\nproxy = [\"unix:{}\"]\n\n{}",
             quoted(&at(App::Whoami.ports().app)),
             quoted(&trusted),
-            socket.display()
+            socket.display(),
+            drop_at(&dir.path().join("drop"))
         );
         let truehop = edge::run(&net.app, &write(dir.path(), "truehop.toml", &config));
 
@@ -123,10 +125,11 @@ impl Applications {
             "workers = 1\naccess_log = false\nlisten = [{}]\n\n\
              [[client]]\nfrom = \"proxy-protocol\"\ntrusted = [{}]\n\n\
              [[client]]\nfrom = \"x-forwarded-for\"\ntrusted = [{}]\n\n\
-             [[route]]\npath = \"/whoami\"\nto = \"whoami\"\n",
+             [[route]]\npath = \"/whoami\"\nto = \"whoami\"\n\n{}",
             quoted(&at(App::PREFACED)),
             only(&net.second),
-            only(&net.first)
+            only(&net.first),
+            drop_at(&dir.path().join("prefaced"))
         );
         let prefaced = edge::run(&net.app, &write(dir.path(), "prefaced.toml", &config));
 
@@ -140,6 +143,14 @@ impl Applications {
             _dir: dir,
         }
     }
+}
+
+/// A drop at every path that nobody else has; all else is as it comes.
+fn drop_at(data: &Path) -> String {
+    format!(
+        "[[route]]\npath = \"/\"\nto = \"drop\"\n\n[drop]\ndata = \"{}\"\n",
+        data.display()
+    )
 }
 
 /// `dangerous` lets underscore twins through, so that only the edge can stop them.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Lane, Place, Preface, write};
+use super::{Lane, Place, Preface, Words, recipe, write};
 use crate::internet::Machine;
 use crate::process::{Process, Stream};
 use crate::truehop::binary;
@@ -34,26 +34,28 @@ pub(super) fn run(machine: &Machine, file: &Path) -> Process {
 }
 
 fn config(place: &Place<'_>, lanes: &[&Lane], to: SocketAddr) -> String {
+    let takes_preface = lanes.iter().any(|lane| lane.preface == Preface::Received);
     let listeners = lanes.iter().map(|lane| match lane.tls {
         true => place.certificate.listener_at(lane.listen),
         false => format!("\"{}\"", lane.listen),
     });
     let listeners = listeners.collect::<Vec<_>>().join(", ");
-    let mut config = format!("workers = 1\naccess_log = false\nlisten = [{listeners}]\n\n[client]\n");
-    let takes_preface = lanes.iter().any(|lane| lane.preface == Preface::Received);
     let trusted: Vec<_> = place.before.iter().map(|ip| format!("\"{ip}\"")).collect();
+    let trusted = trusted.join(", ");
+    if takes_preface && place.words == Words::Recipe {
+        let swaps = [
+            ("\"0.0.0.0:80\"", listeners),
+            ("\"192.168.0.10\"", trusted),
+            ("192.168.0.42:8080", to.to_string()),
+        ];
+        let config = recipe("truehop-behind-proxy-protocol", &swaps);
+        return format!("workers = 1\naccess_log = false\n{config}");
+    }
+    let mut config = format!("workers = 1\naccess_log = false\nlisten = [{listeners}]\n\n[client]\n");
     let _ = match (place.is_first(), takes_preface) {
         (true, _) => writeln!(config, "from = \"peer\""),
-        (false, true) => writeln!(
-            config,
-            "from = \"proxy-protocol\"\ntrusted = [{}]",
-            trusted.join(", ")
-        ),
-        (false, false) => writeln!(
-            config,
-            "from = \"x-forwarded-for\"\ntrusted = [{}]",
-            trusted.join(", ")
-        ),
+        (false, true) => writeln!(config, "from = \"proxy-protocol\"\ntrusted = [{trusted}]"),
+        (false, false) => writeln!(config, "from = \"x-forwarded-for\"\ntrusted = [{trusted}]"),
     };
     let _ = write!(config, "\n[[route]]\npath = \"/\"\nproxy = [\"http://{to}\"]\n");
     config

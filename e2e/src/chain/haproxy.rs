@@ -35,18 +35,25 @@ fn both_ends(place: &Place<'_>, lane: &Lane, n: usize, pem: &Path) -> String {
     if lane.tls {
         bind += &format!(" ssl crt {} alpn h2,http/1.1", pem.display());
     }
-    // As its documentation asks for where others can connect too: `accept-proxy` would believe everybody.
-    if lane.preface == Preface::Received {
-        let sources: Vec<_> = place.before.iter().map(ToString::to_string).collect();
-        bind += &format!(
-            "\n    tcp-request connection expect-proxy layer4 if {{ src {} }}",
-            sources.join(" ")
-        );
-    }
     let backend = [
         ("default_backend app", format!("default_backend app-{n}")),
         ("backend app\n", format!("backend app-{n}\n")),
     ];
+    if lane.preface == Preface::Received {
+        let sources: Vec<_> = place.before.iter().map(ToString::to_string).collect();
+        let sources = sources.join(" ");
+        if place.words == Words::Recipe {
+            let swaps = [
+                ("frontend http\n", format!("frontend http-{n}\n")),
+                ("bind :80", bind),
+                ("src 192.168.0.10", format!("src {sources}")),
+                ("192.168.0.42:8080", to),
+            ];
+            return recipe("haproxy-behind-proxy-protocol", &[&swaps[..], &backend].concat());
+        }
+        // As its documentation asks for where others can connect too: `accept-proxy` would believe everybody.
+        bind += &format!("\n    tcp-request connection expect-proxy layer4 if {{ src {sources} }}");
+    }
     if lane.preface == Preface::Sent {
         let swaps = [
             ("frontend tls", format!("frontend tls-{n}")),

@@ -71,14 +71,24 @@ fn server(place: &Place<'_>, lane: &Lane) -> String {
             certificate.key.display()
         );
     }
-    if lane.preface == Preface::Received {
-        let trusted = place
-            .before
-            .iter()
-            .map(|ip| format!("    set_real_ip_from {ip};\n"));
+    let takes_preface = lane.preface == Preface::Received;
+    let believed: Vec<_> = place
+        .before
+        .iter()
+        .map(|ip| format!("set_real_ip_from {ip};"))
+        .collect();
+    if takes_preface && place.words == Words::Recipe {
+        let swaps = [
+            ("listen 80 ", format!("listen {listen} ")),
+            ("set_real_ip_from 192.168.0.10;", believed.join(" ")),
+            ("192.168.0.42:8080", to.to_string()),
+        ];
+        return recipe("nginx-behind-proxy-protocol", &swaps);
+    }
+    if takes_preface {
         listen += &format!(
-            " proxy_protocol;\n{}    real_ip_header proxy_protocol",
-            trusted.collect::<String>()
+            " proxy_protocol;\n    {}\n    real_ip_header proxy_protocol",
+            believed.join("\n    ")
         );
     }
     let listen = ("listen 80;", format!("listen {listen};"));

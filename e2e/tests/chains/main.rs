@@ -2,26 +2,28 @@
 //!
 //! Every ordered pair of proxies stands in front of every application. First honest people ask (`matrix`), then two
 //! attackers try every line of `forgeries.jsonl` (`forgeries`): one outside, through the first proxy; one inside, who
-//! talks to the second proxy and to the application server as well.
+//! talks to the second proxy and to the application server as well. Then files go through (`drops`): a wrong address
+//! would keep one for ever, or give it to the wrong one.
 //!
 //! Invariant: an application answers with the true address or not at all. What is counted is written down in
 //! `docs/chains.md`, which must tell what was measured.
 #![expect(clippy::unwrap_used, reason = "what a test sets up must work")]
 
 mod alone;
+mod drops;
 mod forgeries;
 mod hosts;
 mod matrix;
 mod page;
 mod site;
 
-use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use truehop_e2e::{Forgery, Pair, Proxy, missing, skipped};
+use truehop_e2e::{Forgery, Pair, Proxy, missing, skipped, tell};
 
+use drops::Drops;
 use forgeries::Forged;
 use matrix::Honest;
 use site::Site;
@@ -49,10 +51,11 @@ struct Report {
     pair: Option<Pair>,
     honest: Honest,
     forged: Forged,
+    drops: Drops,
 }
 
 #[test]
-fn every_chain_knows_its_clients_and_nobody_can_pose() {
+fn chains_know_their_clients_and_nobody_can_pose() {
     if missing(&PEERS) {
         return;
     }
@@ -93,31 +96,35 @@ fn every_chain_knows_its_clients_and_nobody_can_pose() {
     }
 
     let mut wrong: Vec<String> = rows.iter().flat_map(|row| row.wrong.clone()).collect();
-    let mut all = Forged::default();
+    let (mut all, mut drops) = (Forged::default(), Drops::default());
     for report in &reports {
         let what = report
             .honest
             .wrong
             .iter()
             .chain(&report.forged.fooled)
-            .chain(&report.forged.silent);
+            .chain(&report.forged.silent)
+            .chain(&report.drops.wrong)
+            .chain(&report.drops.fooled);
         let at = report
             .pair
             .map_or_else(|| "no proxy".to_owned(), |pair| pair.to_string());
         wrong.extend(what.map(|what| format!("{at}: {what}")));
         all.add(&report.forged);
+        drops.add(&report.drops);
     }
-    // Past the test runner's capture: this is what it was all for.
-    let mut stderr = std::io::stderr();
+    // This is what it was all for.
     let (runs, fooled) = (all.runs(), all.fooled.len());
-    writeln!(
-        stderr,
+    tell(&format!(
         "{runs} runs (chain x forgery x attacker), {fooled} fooled"
-    )
-    .unwrap();
+    ));
+    let (runs, fooled) = (drops.runs(), drops.fooled.len());
+    tell(&format!(
+        "{runs} runs at the drop behind the chains, {fooled} fooled"
+    ));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(reports.len() + 1, jobs.len());
-    if let Some(difference) = page::settle(&reports, &rows, &forgeries, &all) {
+    if let Some(difference) = page::settle(&reports, &rows, &forgeries, &all, &drops) {
         panic!("{difference}");
     }
 }
@@ -128,6 +135,7 @@ fn report(site: &Site, pair: Option<Pair>, forgeries: &[Forgery]) -> Report {
             pair,
             honest: Honest::default(),
             forged: forgeries::straight_to_the_application(site, forgeries),
+            drops: Drops::default(),
         };
     };
     let _chain = site.start(at);
@@ -135,5 +143,6 @@ fn report(site: &Site, pair: Option<Pair>, forgeries: &[Forgery]) -> Report {
         pair,
         honest: matrix::ask(site, at),
         forged: forgeries::try_all(site, at, forgeries),
+        drops: drops::try_all(site, at, forgeries),
     }
 }

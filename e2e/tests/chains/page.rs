@@ -13,11 +13,21 @@ use truehop_e2e::{Forgery, Joint, Pair, Proxy, Words, peer, version, workspace};
 
 use crate::Report;
 use crate::alone::Row;
+use crate::drops::Drops;
 use crate::forgeries::Forged;
 use crate::matrix::Way;
 
 /// Set, the page is written; else it is compared.
 const WRITE: &str = "TRUEHOP_WRITE_CHAINS";
+
+/// How a pair can be set up, in the order of the columns.
+const SETUPS: [(Words, Joint); 5] = [
+    (Words::Documentation, Joint::Header),
+    (Words::Recipe, Joint::Header),
+    (Words::Documentation, Joint::Preface),
+    (Words::Recipe, Joint::Preface),
+    (Words::Documentation, Joint::PrefaceBehind),
+];
 
 /// Writes the page, or tells how it differs from what was measured.
 pub(crate) fn settle(
@@ -25,13 +35,14 @@ pub(crate) fn settle(
     rows: &[Row],
     forgeries: &[Forgery],
     all: &Forged,
+    drops: &Drops,
 ) -> Option<String> {
     let file = workspace().join("docs/chains.md");
     let page = fs::read_to_string(&file).unwrap();
-    let measured = measured(reports, rows, forgeries, all);
+    let measured = measured(reports, rows, forgeries, all, drops);
     if env::var_os(WRITE).is_some() {
         let page = with_part(&page, "measured", &measured);
-        fs::write(file, with_part(&page, "run", &run(all))).unwrap();
+        fs::write(file, with_part(&page, "run", &run(all, drops))).unwrap();
         return None;
     }
     let told = part(&page, "measured").1;
@@ -62,38 +73,71 @@ fn with_part(page: &str, name: &str, text: &str) -> String {
     format!("{before}<!-- {name} -->\n{text}<!-- /{name} -->\n{after}")
 }
 
-fn measured(reports: &[Report], rows: &[Row], forgeries: &[Forgery], all: &Forged) -> String {
-    let parts = [chains(reports), tried(forgeries, all), alone(rows)];
+fn measured(reports: &[Report], rows: &[Row], forgeries: &[Forgery], all: &Forged, drops: &Drops) -> String {
+    let parts = [
+        chains(reports),
+        collected(reports),
+        tried(forgeries, all),
+        alone(rows),
+    ];
     format!(
-        "**{} forged requests** (chain × forgery × attacker), **{} fooled**.\n\n{}",
+        "**{} forged requests** (chain × forgery × attacker), **{} fooled**. At the drop behind the chains **{} forged \
+         downloads**, **{} fooled**.\n\n{}",
         thousands(all.runs()),
         all.fooled.len(),
+        thousands(drops.runs()),
+        drops.fooled.len(),
         parts.join("\n")
     )
 }
 
-fn chains(reports: &[Report]) -> String {
-    let mut text = "### Every pair\n\n\
-        | first proxy | second proxy | plain | kept | IPv6 | TLS | HTTP/2 | by recipe | PROXY between | PROXY behind | forged | fooled |\n\
-        |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+/// What was found out about the two, in the order of [`SETUPS`].
+fn setups(reports: &[Report], first: Proxy, second: Proxy) -> [Option<&Report>; SETUPS.len()] {
+    SETUPS.map(|(words, link)| {
+        let pair = Pair {
+            first,
+            second,
+            words,
+            link,
+        };
+        reports.iter().find(|report| report.pair == Some(pair))
+    })
+}
+
+/// Files through every pair: uploaded, collected, and not stolen.
+fn collected(reports: &[Report]) -> String {
+    let mut text = "### Files through every pair\n\n\
+        | first proxy | second proxy | as documented | by recipe | PROXY between | PROXY between, by recipe \
+        | PROXY behind | forged | fooled |\n\
+        |---|---|--:|--:|--:|--:|--:|--:|--:|\n"
         .to_owned();
     for first in Proxy::ALL {
         for second in Proxy::ALL {
-            let of = |words, link| {
-                let pair = Pair {
-                    first,
-                    second,
-                    words,
-                    link,
-                };
-                reports.iter().find(move |report| report.pair == Some(pair))
-            };
-            let setups = [
-                of(Words::Documentation, Joint::Header),
-                of(Words::Recipe, Joint::Header),
-                of(Words::Documentation, Joint::Preface),
-                of(Words::Documentation, Joint::PrefaceBehind),
-            ];
+            let setups = setups(reports, first, second);
+            let _ = write!(text, "| {first} | {second} |");
+            for setup in &setups {
+                let _ = write!(text, " {} |", number(setup.map(|report| report.drops.right)));
+            }
+            let mut drops = Drops::default();
+            setups
+                .iter()
+                .flatten()
+                .for_each(|report| drops.add(&report.drops));
+            let _ = writeln!(text, " {} | {} |", thousands(drops.runs()), drops.fooled.len());
+        }
+    }
+    text
+}
+
+fn chains(reports: &[Report]) -> String {
+    let mut text = "### Every pair\n\n\
+        | first proxy | second proxy | plain | kept | IPv6 | TLS | HTTP/2 | by recipe | PROXY between \
+        | PROXY between, by recipe | PROXY behind | forged | fooled |\n\
+        |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+        .to_owned();
+    for first in Proxy::ALL {
+        for second in Proxy::ALL {
+            let setups = setups(reports, first, second);
             let _ = write!(text, "| {first} | {second} |");
             for way in Way::ALL {
                 let right = setups[0].and_then(|report| report.honest.right.get(&way));
@@ -119,7 +163,7 @@ fn chains(reports: &[Report]) -> String {
         let (runs, fooled) = (thousands(forged.runs()), forged.fooled.len());
         let _ = writeln!(
             text,
-            "| – | – | – | – | – | – | – | – | – | – | {runs} | {fooled} |"
+            "| – | – | – | – | – | – | – | – | – | – | – | {runs} | {fooled} |"
         );
     }
     text
@@ -202,7 +246,7 @@ fn flask() -> Vec<String> {
 }
 
 /// What is true of this run only.
-fn run(all: &Forged) -> String {
+fn run(all: &Forged, drops: &Drops) -> String {
     let mut versions: Vec<String> = Proxy::ALL
         .iter()
         .map(|proxy| format!("{proxy} {}", proxy.version()))
@@ -211,10 +255,14 @@ fn run(all: &Forged) -> String {
     versions.extend(flask());
     format!(
         "{}. Of the forged requests {} were answered with the sender's true address, and {} were refused by somebody \
-         on the way.\n",
+         on the way. Of the forged downloads {} took the file away, as anybody's but the uploader's do; {} were refused and \
+         changed nothing; and of {} the end is not known, because HAProxy reset a connection.\n",
         versions.join(", "),
         thousands(all.held),
-        thousands(all.refused)
+        thousands(all.refused),
+        thousands(drops.taken),
+        thousands(drops.refused),
+        thousands(drops.uncertain)
     )
 }
 
