@@ -26,11 +26,11 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 /// Where a request goes, and how it is spoken.
 #[derive(Clone, Copy, Debug)]
-pub struct Visit {
+pub struct Visit<'a> {
     /// The server.
     pub to: SocketAddr,
     /// Where the application answers.
-    pub path: &'static str,
+    pub path: &'a str,
     /// In which language.
     pub speaks: Speaks,
 }
@@ -67,7 +67,7 @@ impl Speaks {
     }
 }
 
-impl Visit {
+impl Visit<'_> {
     /// Sends one forgery on a connection of its own, from the host that this thread is on.
     #[track_caller]
     pub fn forge(&self, forgery: &Forgery, cast: &Cast) -> Answer {

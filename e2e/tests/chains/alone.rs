@@ -112,7 +112,7 @@ fn row(net: &Internet, subject: &Subject, forgeries: &[Forgery]) -> Row {
 }
 
 /// Waits until the application behind it answers something, be it a refusal of its own.
-fn wait(net: &Internet, subject: &Subject, processes: &mut [Process], visit: &Visit, cast: &Cast) {
+fn wait(net: &Internet, subject: &Subject, processes: &mut [Process], visit: &Visit<'_>, cast: &Cast) {
     eventually(subject.name, || {
         for process in processes.iter_mut() {
             assert!(

@@ -27,7 +27,7 @@ pub(crate) struct Forged {
 struct Door<'a> {
     who: &'a Machine,
     from: IpAddr,
-    visit: Visit,
+    visit: Visit<'static>,
     /// Whether honest requests are refused here too, by intent.
     is_closed: bool,
 }
