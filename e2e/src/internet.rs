@@ -26,7 +26,7 @@ use std::net::IpAddr;
 
 use rustix::process::geteuid;
 
-pub use machine::Machine;
+pub use machine::{Loss, Machine};
 use namespace::{Namespace, ip};
 
 use crate::peers::find;

@@ -51,7 +51,7 @@ pub use disk::{Tmpfs, blobs_in, files_in, incoming_in, leftovers_in, links_in, r
 pub use forgery::{Answer, Cast, Forgery, Speaks, Visit};
 pub use haproxy::Haproxy;
 pub use http::{Connection, End, Host, Request, Response};
-pub use internet::{Family, Internet, Machine};
+pub use internet::{Family, Internet, Loss, Machine};
 pub use kernel::stand_still;
 pub use peers::{Browser, Gunicorn, Nginx, Page, missing};
 pub use pieces::Pieces;

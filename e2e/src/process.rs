@@ -151,6 +151,23 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Has it stand still (SIGSTOP), while its kernel goes on, until it may go on.
+    #[track_caller]
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+        let status = format!("/proc/{}/status", self.id());
+        eventually("the process to stand still", || {
+            let status = std::fs::read_to_string(&status).unwrap();
+            status.contains("\nState:\tT").then_some(())
+        });
+    }
+
+    /// Has it go on.
+    #[track_caller]
+    pub fn go_on(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+    }
+
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) {
         let pid = Pid::from_child(&self.child);

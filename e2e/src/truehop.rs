@@ -246,6 +246,18 @@ impl Truehop {
         self.metrics()["truehop_drop_collecting"]
     }
 
+    /// Has it stand still, while its kernel goes on, until it may [go on](Self::go_on).
+    #[track_caller]
+    pub fn pause(&self) {
+        self.process.pause();
+    }
+
+    /// Has it go on.
+    #[track_caller]
+    pub fn go_on(&self) {
+        self.process.go_on();
+    }
+
     /// Asks it to end, as an operator would (SIGTERM).
     pub fn terminate(&self) {
         self.process.terminate();

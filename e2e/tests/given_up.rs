@@ -3,9 +3,13 @@
 //! The kernel keeps bytes for a client that does not read, and delivers them whenever it does, also when the process is gone
 //! by then. Each test lets the server give a recipient up in one way, and then the recipient reads whatever comes.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use truehop_e2e::{Connection, Home, Host, Link, Request, Truehop, Visitor, content, eventually};
+use truehop_e2e::{
+    Connection, Family, Home, Host, Internet, Link, Machine, Outcome, Request, Truehop, Uploaded, Visitor,
+    binary, content, eventually,
+};
 
 const UPLOADER: Host = Host::at(127, 0, 0, 1);
 const STRANGER: Host = Host::at(127, 0, 0, 2);
@@ -151,4 +155,55 @@ fn a_recipient_whom_the_withdrawal_meets() {
             "{size} bytes arrived after they were cut, and no receipt says so"
         );
     }
+}
+
+/// The recipient's way to the server is lost, and with it every acknowledgement: of what has come, the server knows nothing.
+/// It resumes when the way is found again, and so says what it has.
+#[test]
+fn a_recipient_whose_acknowledgements_are_lost() {
+    let Some(net) = Internet::build() else { return };
+    let (server, client) = (&net.first, &net.client);
+    let door = SocketAddr::new(server.address(Family::V4), 8080);
+    let config = format!("listen = [\"{door}\"]\n{CONFIG}");
+    let drop = Truehop::start_by(server.command(&binary()), Home::new(), &config);
+    let ask = |from: &Machine, request: &Request| {
+        let mut wire = from.wire(door).unwrap();
+        wire.send(request).unwrap();
+        Outcome::of(wire)
+    };
+    let content = content(1, 40_000);
+    let put = Request::new("PUT", "/file.bin").body(&content);
+    let link = Uploaded::read(&ask(&net.stranger, &put).answer()).link;
+
+    let mut connection = client.connect(door);
+    drop.pause();
+    connection.write(
+        Request::new("GET", &link.raw())
+            .header("Host", "drop.test")
+            .to_string(),
+    );
+    let lost = client.lose_what_goes_to(door.ip());
+    drop.go_on();
+    let head = connection.read_head();
+    let collection = head
+        .lines()
+        .find_map(|line| line.strip_prefix("truehop-collection: "))
+        .unwrap();
+    server.inside(|| eventually("an end", || (drop.collecting() == 0).then_some(())));
+    let mut got = connection.read_to_end();
+    assert!(
+        !got.is_empty() && got.len() < content.len(),
+        "{} bytes have come",
+        got.len()
+    );
+
+    std::mem::drop(lost);
+    let rest = Request::new("GET", &link.raw())
+        .header("Truehop-Collection", collection)
+        .header("Range", &format!("bytes={}-", got.len()));
+    got.extend(ask(client, &rest).answer().body);
+    assert!(got == content, "{} bytes", got.len());
+    server.inside(|| eventually("a receipt", || (drop.delivered() == 1).then_some(())));
+    let another = ask(&net.attacker, &Request::new("GET", &link.raw()));
+    assert_eq!(another.status(), Some(410));
 }

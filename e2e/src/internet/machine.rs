@@ -26,6 +26,24 @@ pub struct Machine {
     namespace: Namespace,
 }
 
+/// A way on which everything is lost. It is found again when this is dropped.
+#[derive(Debug)]
+pub struct Loss<'a> {
+    here: &'a Machine,
+    route: String,
+}
+
+impl Drop for Loss<'_> {
+    fn drop(&mut self) {
+        let found = ip(
+            Some(self.here.namespace.name()),
+            &format!("route del {}\n", self.route),
+        );
+        // Also on the way out of a panic, hence no complaint: the namespace goes, too.
+        let _ = found;
+    }
+}
+
 impl Machine {
     /// Connects a namespace to bridges.
     #[track_caller]
@@ -126,6 +144,15 @@ impl Machine {
     pub fn wire(&self, server: SocketAddr) -> io::Result<Wire> {
         let stream = self.inside(|| TcpStream::connect(server))?;
         Ok(Wire::over(Connection::over(stream)))
+    }
+
+    /// Loses whatever goes from here to `to`, until what this gives is dropped. What comes from there still comes.
+    #[track_caller]
+    pub fn lose_what_goes_to(&self, to: IpAddr) -> Loss<'_> {
+        let host = if to.is_ipv4() { 32 } else { 128 };
+        let route = format!("blackhole {to}/{host}");
+        ip(Some(self.namespace.name()), &format!("route add {route}\n")).unwrap();
+        Loss { here: self, route }
     }
 
     /// The same command, to be run here.
