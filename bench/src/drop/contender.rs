@@ -88,9 +88,11 @@ impl Contender {
     pub fn remark(self) -> &'static str {
         match self {
             Self::Ours => {
-                "hashes every upload (SHA-256), writes its rows with `synchronous=FULL`, and answers when file, name \
-                 and row are on the disk (fsync); a recipient's download takes a lease, waits for the kernel's word \
-                 that every byte was acknowledged, writes the receipt and unlinks the file. `workers = 1`, no access log"
+                "hashes every upload (SHA-256), writes its rows with `synchronous=FULL` (those of several at once in one \
+                 transaction), and answers when file, name and row are on the disk (fsync); large uploads go past the \
+                 page cache (`O_DIRECT`), so their bytes are on the disk when the client is done and not some time after; \
+                 a recipient's download takes a lease, waits for the kernel's word that every byte was acknowledged, \
+                 writes the receipt and unlinks the file. `workers = 1`, no access log"
             }
             Self::Nginx => {
                 "`PUT` by its WebDAV module: the body goes to a temporary file, which is renamed; no hash, no fsync, no \
