@@ -25,6 +25,8 @@ pub struct Ledger {
     /// As far as is known.
     acknowledged: Cell<u64>,
     failed: Cell<bool>,
+    /// A TCP socket's end stands behind the bytes: the kernel counts it as one.
+    has_end: Cell<bool>,
     /// What had left when it was given up.
     left: Cell<Option<u64>>,
     forgets_unread: bool,
@@ -38,6 +40,7 @@ impl Ledger {
             written: Cell::default(),
             acknowledged: Cell::default(),
             failed: Cell::default(),
+            has_end: Cell::default(),
             left: Cell::default(),
             forgets_unread,
         }
@@ -51,6 +54,11 @@ impl Ledger {
     /// A call has said that the socket failed. The kernel says so once only.
     pub fn fail(&self) {
         self.failed.set(true);
+    }
+
+    /// Nothing more will be written: the socket was shut down.
+    pub fn end(&self) {
+        self.has_end.set(!self.forgets_unread);
     }
 
     /// Bytes that have left for the kernel.
@@ -70,6 +78,7 @@ impl Ledger {
             return self.acknowledged.get();
         }
         if let Ok(missing) = outq::unacknowledged(socket) {
+            let missing = self.without_end(missing);
             // Asked in this order: a reader that goes away sets the error before the queue is emptied.
             if (missing > 0 || self.forgets_unread)
                 && !self.failed.get()
@@ -86,8 +95,8 @@ impl Ledger {
         self.acknowledged.get()
     }
 
-    /// Throws away what the kernel still holds, so that it does not arrive later, and ends the connection: a TCP peer sees
-    /// a reset. How many of the first bytes had left by then, and so may have reached the peer.
+    /// Throws away what the kernel still holds, so that it does not arrive later, and ends the connection: a TCP peer that
+    /// waits for more sees a reset. How many of the first bytes had left by then, and so may have reached the peer.
     ///
     /// What a Unix socket was given lies with its reader already: all of it has left. Should the peer make room just between
     /// the two calls that this takes, a little more may leave than is counted.
@@ -98,16 +107,21 @@ impl Ledger {
         self.look(socket);
         let mut left = self.written.get();
         if !self.forgets_unread {
-            let unsent = outq::unsent(socket).unwrap_or(0);
-            // A socket that its peer has reset holds nothing, whatever it counts.
-            let is_thrown_away = connect_unspec(socket).is_ok() || self.failed.get();
-            if is_thrown_away {
-                left = left.saturating_sub(unsent);
+            let unsent = self.without_end(outq::unsent(socket).unwrap_or(0));
+            match connect_unspec(socket) {
+                Ok(()) => left = left.saturating_sub(unsent),
+                // Where that is not allowed, the reset comes when the socket is closed, and until then all may leave.
+                Err(_) => drop(sockopt::set_socket_linger(socket, Some(Duration::ZERO))),
             }
         }
         self.failed.set(true);
         self.left.set(Some(left));
         left
+    }
+
+    /// What the kernel counts, without the end: it is behind all bytes, so as long as anything is on its way, it is.
+    fn without_end(&self, counted: u64) -> u64 {
+        counted.saturating_sub(u64::from(self.has_end.get()))
     }
 
     /// Waits until the peer has acknowledged the first `upto` bytes, for as long as it acknowledges some within each
@@ -124,7 +138,8 @@ impl Ledger {
         upto: u64,
         limit: Duration,
     ) -> Result<(), Unacknowledged> {
-        let mut deadline = Instant::now() + limit;
+        // Without one where the limit is beyond all time.
+        let mut deadline = Instant::now().checked_add(limit);
         let mut pause = FIRST_LOOK;
         let mut least = u64::MAX;
         loop {
@@ -137,12 +152,15 @@ impl Ledger {
             }
             if missing < least {
                 least = missing;
-                deadline = Instant::now() + limit;
+                deadline = Instant::now().checked_add(limit);
             }
-            if Instant::now() >= deadline {
+            let left = deadline.map_or(Duration::MAX, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            if left.is_zero() {
                 return Err(Unacknowledged::TimedOut { missing });
             }
-            sleep(pause.min(deadline - Instant::now())).await;
+            sleep(pause.min(left)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -315,6 +333,36 @@ mod tests {
         assert!(acknowledged <= arrived && arrived <= left, "{arrived} of {left}");
         let error = ledger.acknowledged(&server, left + 1, LONG).await.unwrap_err();
         assert!(matches!(error, Unacknowledged::Failed { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_end_behind_the_bytes_is_none_of_them() {
+        for written in [1, 5000, 1 << 20] {
+            let (mut server, mut client) = pair();
+            let ledger = Ledger::new(false);
+            server.set_nonblocking(true).unwrap();
+            ledger.wrote(server.write(&vec![0; written]).unwrap() as u64);
+            server.shutdown(std::net::Shutdown::Write).unwrap();
+            ledger.end();
+            let acknowledged = ledger.look(server.as_fd());
+            let left = ledger.give_up(server.as_fd());
+            let mut arrived = Vec::new();
+            // By a reset, or by an end that had left before.
+            let _ = client.read_to_end(&mut arrived);
+            let arrived = arrived.len() as u64;
+            assert!(
+                acknowledged <= arrived && arrived <= left,
+                "{acknowledged}, {arrived}, {left} of {}",
+                ledger.written()
+            );
+        }
+        let (mut server, _client) = pair();
+        let ledger = Ledger::new(false);
+        server.write_all(b"all of it").unwrap();
+        ledger.wrote(9);
+        server.shutdown(std::net::Shutdown::Write).unwrap();
+        ledger.end();
+        ledger.acknowledged(&server, 9, Duration::MAX).await.unwrap();
     }
 
     #[tokio::test]

@@ -144,6 +144,9 @@ impl Stream {
                 Kind::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
                 Kind::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             };
+            if matches!(ended, Poll::Ready(Ok(()))) {
+                self.account.ledger.end();
+            }
             self.noted(ended)
         })
         .await

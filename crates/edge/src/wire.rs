@@ -49,6 +49,9 @@ use crate::stream::Stream;
 
 /// How long a connection keeps its memory at hand for the next request, and how many of a worker may.
 const SOON: Duration = Duration::from_secs(1);
+/// Whoever is there has acknowledged by then: the longest that a kernel waits with that, to do it together with something
+/// else (Linux: 200 ms; RFC 9293 section 3.8.6.3: less than 500 ms).
+const ACKNOWLEDGED: Duration = Duration::from_millis(500);
 const SEATS: usize = 512;
 
 /// One of the connections that keep their memory at hand.
@@ -159,6 +162,10 @@ impl Connection {
                     return;
                 }
             }
+        }
+        // A client that has all it wants may answer an end with a reset, which overtakes its acknowledgements.
+        if !self.confirmations.is_empty() {
+            let _ = self.clock.limit(ACKNOWLEDGED, self.confirmations.all()).await;
         }
         // TLS has an end of its own; and with deliveries to confirm, the client is told before they are waited for.
         if !self.stream.is_plain() || !self.confirmations.is_empty() {

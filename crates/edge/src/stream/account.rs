@@ -1,7 +1,7 @@
 //! How far the other side of a stream has acknowledged what was written to it.
 //!
-//! On a plain socket the kernel's word is the answer. With TLS it speaks of sealed records, and a byte has arrived when
-//! the last byte of its record has, because nobody can open a part of one.
+//! On a plain socket the kernel's word is the answer. With TLS it speaks of sealed records: a byte has arrived when the last
+//! byte of its record has, and may have arrived when the first has left.
 //!
 //! Invariant: never more than what arrived; and of what is given up, never less than what may have.
 
@@ -79,16 +79,20 @@ impl Account {
     /// Has nothing more arrive. How many bytes behind a position have, if one is known.
     pub(super) fn give_up(&self, socket: BorrowedFd<'_>, position: Option<Position>) -> Option<Gone> {
         let left = self.ledger.give_up(socket);
-        let position = position?;
+        position.map(|position| self.gone(socket, position, left))
+    }
+
+    /// How much has gone behind a position, when no more than the first `left` bytes have.
+    fn gone(&self, socket: BorrowedFd<'_>, position: Position, left: u64) -> Gone {
         let acknowledged = self.arrived_behind(socket, position);
         let left = match &*self.records.borrow() {
-            Some(records) => records.within(left),
+            Some(records) => records.begun_within(left),
             None => left,
         };
-        Some(Gone {
+        Gone {
             acknowledged,
             left: left.saturating_sub(position.0),
-        })
+        }
     }
 }
 
@@ -102,11 +106,11 @@ pub(crate) struct Gone {
 }
 
 impl Gone {
-    /// The other side has all that has left.
-    pub(crate) fn all_of(left: u64) -> Self {
+    /// Of the first so many bytes.
+    pub(crate) fn within(self, bytes: u64) -> Self {
         Self {
-            acknowledged: left,
-            left,
+            acknowledged: self.acknowledged.min(bytes),
+            left: self.left.min(bytes),
         }
     }
 }
@@ -129,9 +133,10 @@ impl Witness {
         self.account.give_up(self.socket.as_fd(), position)
     }
 
-    /// How many bytes behind a position the other side has for certain.
-    pub(crate) fn arrived_behind(&self, position: Position) -> u64 {
-        self.account.arrived_behind(self.socket.as_fd(), position)
+    /// How many bytes behind a position have gone, when nothing more will leave by itself.
+    pub(crate) fn gone(&self, position: Position) -> Gone {
+        let left = self.account.ledger.written();
+        self.account.gone(self.socket.as_fd(), position, left)
     }
 
     /// Whether the other side has acknowledged the first `upto` bytes that were written to the socket.

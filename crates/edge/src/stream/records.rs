@@ -1,7 +1,9 @@
 //! Which content the bytes of a TLS connection stand for (RFC 8446 section 5): what leaves is read as records, whose
 //! heads tell their lengths.
 //!
-//! Invariant: content counts when its record is whole. Messages of TLS's own that look like content do not count.
+//! Invariant: of what has arrived, content counts when its record is whole, and messages of TLS's own that look like content
+//! do not count. Of what may have arrived, all of a record counts from its first byte on, for somebody who wants to can
+//! open a part of one; and what may be content does.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -27,11 +29,24 @@ pub(super) struct Records {
     left: usize,
     /// Content of all records that have left.
     content: u64,
-    /// Ends of records in the socket's bytes, and the content up to there.
-    unacknowledged: VecDeque<(u64, u64)>,
-    /// Content of all records that are acknowledged.
+    /// The same with what may be none.
+    most: u64,
+    unacknowledged: VecDeque<Record>,
+    /// Content of all records that are acknowledged, and the same with what may be none.
     acknowledged: u64,
+    most_acknowledged: u64,
     many: usize,
+}
+
+/// A record that has left.
+#[derive(Debug)]
+struct Record {
+    /// Where it begins and ends in the socket's bytes.
+    begin: u64,
+    end: u64,
+    /// The content up to there, and the same with what may be none.
+    content: u64,
+    most: u64,
 }
 
 impl Records {
@@ -42,8 +57,10 @@ impl Records {
             in_header: 0,
             left: 0,
             content: 0,
+            most: 0,
             unacknowledged: VecDeque::new(),
             acknowledged: 0,
+            most_acknowledged: 0,
             many: MANY,
         }
     }
@@ -64,7 +81,13 @@ impl Records {
                 if self.in_header == HEADER && self.left == 0 {
                     self.in_header = 0;
                     self.content += self.content_of_last() as u64;
-                    self.unacknowledged.push_back((at, self.content));
+                    self.most += self.most_of_last() as u64;
+                    self.unacknowledged.push_back(Record {
+                        begin: at - (HEADER + self.len()) as u64,
+                        end: at,
+                        content: self.content,
+                        most: self.most,
+                    });
                 }
             }
         }
@@ -91,27 +114,47 @@ impl Records {
     }
 
     fn content_of_last(&self) -> usize {
-        let content = self.len().saturating_sub(self.overhead);
-        if self.header[0] != APPLICATION_DATA || OWN.contains(&content) {
-            return 0;
+        let content = self.most_of_last();
+        if OWN.contains(&content) { 0 } else { content }
+    }
+
+    fn most_of_last(&self) -> usize {
+        match self.header[0] {
+            APPLICATION_DATA => self.len().saturating_sub(self.overhead),
+            _ => 0,
         }
-        content
     }
 
     /// The first `acknowledged` bytes of the connection have arrived: so much content has.
     pub(super) fn arrived(&mut self, acknowledged: u64) -> u64 {
-        while let Some((_, content)) = self.unacknowledged.pop_front_if(|(end, _)| *end <= acknowledged) {
-            self.acknowledged = content;
+        while let Some(record) = self
+            .unacknowledged
+            .pop_front_if(|record| record.end <= acknowledged)
+        {
+            self.acknowledged = record.content;
+            self.most_acknowledged = record.most;
         }
         self.many = MANY.max(self.unacknowledged.len() * 2);
         self.acknowledged
     }
 
-    /// How much content the first `left` bytes of the connection hold in whole records; at least that of those acknowledged.
-    pub(super) fn within(&self, left: u64) -> u64 {
-        let mut latest = self.unacknowledged.iter().rev();
-        let last = latest.find(|(end, _)| *end <= left);
-        last.map_or(self.acknowledged, |&(_, content)| content)
+    /// How much content the records have at most whose first byte is among the first `left` of the connection; no fewer than
+    /// are acknowledged.
+    pub(super) fn begun_within(&self, left: u64) -> u64 {
+        let begun = self.unacknowledged.partition_point(|record| record.begin < left);
+        if begun < self.unacknowledged.len() {
+            let last = begun.checked_sub(1);
+            return last.map_or(self.most_acknowledged, |last| self.unacknowledged[last].most);
+        }
+        // Before its length is known, no content of that which is under way has left.
+        let is_under_way =
+            self.in_header == HEADER && self.unacknowledged.back().is_none_or(|record| record.end < left);
+        self.most
+            + if is_under_way {
+                self.most_of_last() as u64
+            } else {
+                0
+            }
     }
 
     pub(super) fn are_many(&self) -> bool {
@@ -175,6 +218,17 @@ mod tests {
                 at += piece.len() as u64;
             }
             assert_eq!(records.content(), 301, "in pieces of {step}");
+            for (left, most) in [
+                (1000, 0),
+                (1001, 300),
+                (1000 + ends[0], 300),
+                (1001 + ends[0], 305),
+                (1000 + ends[2], 305),
+                (1001 + ends[2], 306),
+                (u64::MAX, 306),
+            ] {
+                assert_eq!(records.begun_within(left), most, "{left} in pieces of {step}");
+            }
             for (acknowledged, content) in [
                 (0, 0),
                 (1000 + ends[0] - 1, 0),
@@ -185,7 +239,23 @@ mod tests {
             ] {
                 assert_eq!(records.arrived(acknowledged), content, "in pieces of {step}");
             }
+            assert_eq!(records.begun_within(0), 306, "what is acknowledged has left");
         }
+    }
+
+    #[test]
+    fn a_record_may_be_had_when_it_has_begun_to_leave() {
+        let mut records = Records::new(17);
+        let first = record(APPLICATION_DATA, 100, 17);
+        let second = record(APPLICATION_DATA, 40, 17);
+        records.left(0, &[IoSlice::new(&first)], first.len());
+        let at = first.len() as u64;
+        records.left(at, &[IoSlice::new(&second)], HEADER - 1);
+        assert_eq!(records.begun_within(at + 4), 100);
+        records.left(at + 4, &[IoSlice::new(&second[HEADER - 1..])], 2);
+        assert_eq!((records.begun_within(at + 6), records.content()), (140, 100));
+        // Of the first, nothing has left yet.
+        assert_eq!((records.begun_within(0), records.begun_within(1)), (0, 100));
     }
 
     #[test]

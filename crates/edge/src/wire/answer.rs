@@ -195,7 +195,7 @@ impl Connection {
         if let Some(delivery) = sent.delivery {
             let limit = self.worker.shared.timeouts.write;
             self.confirmations
-                .await_word(delivery, sent.whole, limit, &self.stream);
+                .await_word(delivery, sent.whole, sent.bytes, limit, &self.stream);
         }
         if !sent.whole {
             return if sent.until_close {

@@ -46,8 +46,15 @@ impl Confirmations {
     }
 
     /// All that leaves of a response has left for the kernel: from here on it is the kernel that knows. `whole` tells
-    /// whether that was all of the body. A client that acknowledges nothing for `limit` is given up.
-    pub(super) fn await_word(&mut self, delivery: Delivery, whole: bool, limit: Duration, stream: &Stream) {
+    /// whether those `bytes` were all of the body. A client that acknowledges nothing for `limit` is given up.
+    pub(super) fn await_word(
+        &mut self,
+        delivery: Delivery,
+        whole: bool,
+        bytes: u64,
+        limit: Duration,
+        stream: &Stream,
+    ) {
         let witness = match stream.witness() {
             Ok(witness) => witness,
             // Without a descriptor there is no asking later.
@@ -56,6 +63,7 @@ impl Confirmations {
         let awaited = Awaited {
             delivery: Some(delivery),
             whole,
+            bytes,
             upto: stream.written(),
             witness,
         };
@@ -76,6 +84,8 @@ struct Awaited {
     /// Until the courier is told.
     delivery: Option<Delivery>,
     whole: bool,
+    /// Of the body. What follows on the connection is none of it.
+    bytes: u64,
     /// The end of the response in the bytes that were written to the socket.
     upto: u64,
     witness: Witness,
@@ -105,12 +115,12 @@ impl Drop for Awaited {
             (true, true) => delivery.courier.delivered(),
             // All that has left has arrived, so there is nothing to throw away.
             (true, false) => {
-                let arrived = delivery.begin.map(|begin| self.witness.arrived_behind(begin));
-                delivery.cut_short(arrived.map(Gone::all_of));
+                let gone = delivery.begin.map(|begin| self.witness.gone(begin));
+                delivery.cut_short(gone.map(|gone| gone.within(self.bytes)));
             }
             (false, _) => {
                 let gone = self.witness.give_up(delivery.begin);
-                delivery.cut_short(gone);
+                delivery.cut_short(gone.map(|gone| gone.within(self.bytes)));
             }
         }
     }

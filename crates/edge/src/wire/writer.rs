@@ -37,6 +37,8 @@ const READ: u64 = 16 * 1024;
 pub(super) struct Sent {
     /// Whether all of it left for the kernel.
     pub(super) whole: bool,
+    /// How much of the body left.
+    pub(super) bytes: u64,
     /// Whether the client was told that it may send another request.
     pub(super) stays: bool,
     /// Whether only the connection's end tells where the body ends.
@@ -153,6 +155,7 @@ impl ResponseWriter<'_> {
         }
         Sent {
             whole,
+            bytes: *self.bytes,
             stays: self.stays && whole,
             until_close,
             delivery: self.delivery.take(),

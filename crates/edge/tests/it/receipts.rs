@@ -89,6 +89,28 @@ fn what_was_read_whole_is_delivered_also_while_the_next_response_is_under_way() 
     }
 }
 
+/// It has what it wants, and answers whatever comes behind that, be it the connection's end, with a reset.
+#[test]
+fn a_client_that_goes_when_it_has_everything_has_it() {
+    for len in [3_000, 300_000] {
+        let content = Parcel::from(FileRegion::new(file_of(&bytes(len)), 0, len));
+        let (answer, receipts) = curious(move |_| content.clone());
+        let site = Site::new(answer);
+        for way in WAYS {
+            for lines in ["", "Connection: close\r\n"] {
+                for _ in 0..10 {
+                    let mut client = site.connect(way);
+                    client.ask_with("GET", "/", lines);
+                    client.head();
+                    client.body(len);
+                    drop(client);
+                    assert_eq!(arrival(&receipts), Arrival::Whole, "{len} by {way:?} {lines}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_client_that_breaks_off_has_what_it_read_and_no_more_than_was_sent() {
     for way in WAYS {

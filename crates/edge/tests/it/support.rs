@@ -180,7 +180,13 @@ pub(crate) enum Client {
 
 impl Client {
     pub(crate) fn ask(&mut self, method: &str, path: &str) {
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nX-Real-IP: 192.0.2.7\r\n\r\n");
+        self.ask_with(method, path, "");
+    }
+
+    /// The same with more lines in the head.
+    pub(crate) fn ask_with(&mut self, method: &str, path: &str, lines: &str) {
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: test\r\nX-Real-IP: 192.0.2.7\r\n{lines}\r\n");
         self.write_all(request.as_bytes()).unwrap();
     }
 
