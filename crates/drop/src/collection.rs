@@ -45,8 +45,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Wanted {
     /// The body of the answer.
     pub(crate) body: Outline,
-    /// Files of an archive that the body is a part of, and that it has nothing of.
-    pub(crate) beside: Vec<u32>,
+    /// Files of an archive that the body is a part of, and that it has nothing of: where it begins, at a file's start or
+    /// behind its end.
+    pub(crate) beside: Vec<(u32, u64)>,
     /// Whether the body is all of a single file, or of an archive.
     pub(crate) is_whole: bool,
     pub(crate) is_archive: bool,
@@ -195,7 +196,7 @@ async fn admit(
     wanted: &Wanted,
     leash: Leash,
 ) -> Result<Admission, CatalogError> {
-    let beside = wanted.beside.iter().map(|&number| (number, 0..0));
+    let beside = wanted.beside.iter().map(|&(number, at)| (number, at..at));
     let mut wants: Vec<_> = wanted
         .body
         .files()
@@ -281,11 +282,12 @@ impl Request {
         shared.work.notify_one();
     }
 
-    /// Waits for the receipt. When the files are over meanwhile, what has not arrived shall not.
+    /// Waits for the receipt. When the file is over meanwhile, what has not arrived shall not; in an archive it breaks off
+    /// before the next piece, for what has left may be of others.
     async fn arrival(&self, mut receipt: Receipt) -> Arrival {
         tokio::select! {
             arrival = &mut receipt => return arrival,
-            () = self.leash.until_cut() => receipt.recall(),
+            () = self.leash.until_cut(), if !self.is_archive => receipt.recall(),
         }
         receipt.await
     }
@@ -295,9 +297,7 @@ impl Request {
         let (acknowledged, left) = match arrival {
             Arrival::Whole => (u64::MAX, u64::MAX),
             Arrival::Part { acknowledged, left } => (acknowledged, left),
-            // What nobody has begun to send has not left.
-            Arrival::Unknown if self.leash.bytes() == 0 => (0, 0),
-            Arrival::Unknown => (0, u64::MAX),
+            Arrival::Unknown => (0, self.sent()),
         };
         let granted = self.grant.files.iter().filter(|file| !file.is_again);
         granted
@@ -316,6 +316,20 @@ impl Request {
                 (file.number, settlement)
             })
             .collect()
+    }
+
+    /// How much of the body was sent at most, as far as is known here: up to the last byte of files.
+    fn sent(&self) -> u64 {
+        let mut bytes = self.leash.bytes();
+        let mut sent = 0;
+        for placed in &self.placed {
+            let of_it = bytes.min(placed.range.end - placed.range.start);
+            if of_it > 0 {
+                sent = placed.at + of_it;
+            }
+            bytes -= of_it;
+        }
+        sent
     }
 
     fn tell(&self, shared: &Shared, settled: &[(u32, Settled)], arrival: Arrival, blame: Blame) {

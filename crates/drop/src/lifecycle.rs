@@ -459,12 +459,12 @@ impl Life {
         let Some(hold) = self.hold.as_mut() else {
             return (self, false);
         };
+        for word in hold.passages.resumed_at(range.start, size) {
+            hold.vouched(word);
+        }
         // Of an empty file nothing can be had twice.
         if range.is_empty() {
             return (self, false);
-        }
-        for word in hold.passages.resumed_at(range.start) {
-            hold.vouched(word);
         }
         let held_back = range.start..range.end.saturating_sub(LAST_PIECE).max(range.start);
         let is_whole_with = |range: &Range<u64>| {
@@ -531,12 +531,12 @@ impl Life {
         hold.asked = hold.asked.saturating_sub(how.granted.end - how.left);
         hold.has(start..acknowledged);
         hold.unsettled.widen(acknowledged..how.left);
-        if let Some(word) = hold.passages.end(&how.granted, acknowledged, how.left) {
+        if let Some(word) = hold.passages.end(&how.granted, acknowledged, how.left, self.size) {
             hold.vouched(word);
         }
-        // Of an empty file the head of an answer is all there is.
-        let has_come = how.acknowledged.is_some() || self.size > 0;
-        if has_come && hold.covered.is_whole(self.size) {
+        // An empty file is whole always; so the head of an answer must have come.
+        let is_empty_handed = self.size == 0 && how.acknowledged.is_none();
+        if !is_empty_handed && hold.covered.is_whole(self.size) {
             return Some(self.delivered(terms, now, hold, how.is_part));
         }
         hold.until = now.plus(terms.lease);
@@ -634,7 +634,9 @@ impl Life {
         let hold = self.hold.as_ref().filter(|_| self.state == State::Collecting)?;
         let mut hold = hold.clone();
         hold.until = now.plus(terms.lease);
-        hold.unsettled.widen_by_open(&hold.passages);
+        for ungated in hold.passages.ungated() {
+            hold.unsettled.widen(ungated);
+        }
         if hold.last_piece {
             hold.unsettled.widen(0..self.size);
         }
@@ -757,7 +759,9 @@ impl Hold {
     fn reach(&self) -> Coverage {
         let mut reach = self.unsettled.clone();
         reach.widen_by(&self.covered);
-        reach.widen_by_open(&self.passages);
+        for ungated in self.passages.ungated() {
+            reach.widen(ungated);
+        }
         reach
     }
 

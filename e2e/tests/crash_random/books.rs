@@ -164,7 +164,7 @@ impl Books {
             file.left(host, end);
         }
         let whole: Vec<Host> = file.whole().collect();
-        // Of an empty file there is nothing that two could have.
+        // Of an empty file there is nothing that two could have, so it is given again when nobody has acknowledged it.
         if whole.len() > 1 && !content.is_empty() {
             failure = Some(format!("{whole:?} have everything"));
         }

@@ -103,6 +103,17 @@ impl Outline {
 }
 
 impl Placed {
+    /// Where in the file a part of the body begins that has nothing of it, and begins at `offset`: at its start, or behind
+    /// all of it.
+    pub(crate) fn begun_at(&self, offset: u64) -> u64 {
+        let is_behind = self.at + (self.range.end - self.range.start) <= offset;
+        if is_behind {
+            self.range.end
+        } else {
+            self.range.start
+        }
+    }
+
     /// The end of those bytes of the file that are among the first `count` of the body; `None` when those do not reach up
     /// to it.
     pub(crate) fn end_within(&self, count: u64) -> Option<u64> {

@@ -13,9 +13,7 @@ use std::ops::Range;
 
 use truehop_delivery::LAST_PIECE;
 
-use crate::coverage::Coverage;
-
-/// Requests of each kind that are remembered: more than a tool makes at a time.
+/// Requests of each kind that are remembered, at most: more than a tool makes at a time.
 const MOST: usize = 64;
 
 /// See the module.
@@ -39,8 +37,8 @@ struct Passage {
 impl Passages {
     /// A request is granted `range`. What had to be forgotten for that: it may have left.
     pub(super) fn begin(&mut self, range: Range<u64>, is_gated: bool) -> Option<Range<u64>> {
-        let full = self.under_way.len() == MOST;
-        let forgotten = full.then(|| self.under_way.remove(0).open());
+        let full = self.under_way.len() >= MOST;
+        let forgotten = full.then(|| self.under_way.remove(0).ungated());
         self.under_way.push(Passage {
             range,
             is_gated,
@@ -49,12 +47,16 @@ impl Passages {
         forgotten
     }
 
-    /// A request begins at `start`. What the recipient says by that to have of requests that have ended; what it says of
-    /// others counts when they end.
-    pub(super) fn resumed_at(&mut self, start: u64) -> Vec<Range<u64>> {
-        for passage in &mut self.under_way {
-            if passage.range.start < start && start < passage.range.end {
-                passage.resumed_at.get_or_insert(start);
+    /// A request begins at `start`, which is `size` for a request of an archive that begins behind the file. What the
+    /// recipient says by that to have of requests that have ended; what it says of others counts when they end.
+    pub(super) fn resumed_at(&mut self, start: u64, size: u64) -> Vec<Range<u64>> {
+        for Passage {
+            range, resumed_at, ..
+        } in &mut self.under_way
+        {
+            let is_behind_all = start == size && start == range.end;
+            if range.start < start && (start < range.end || is_behind_all) {
+                resumed_at.get_or_insert(start);
             }
         }
         let resumed = self
@@ -64,8 +66,14 @@ impl Passages {
     }
 
     /// A request that was granted `range` has ended: the recipient has acknowledged all before `acknowledged`, and nothing
-    /// from `left` on has left. What the recipient has said to have besides.
-    pub(super) fn end(&mut self, range: &Range<u64>, acknowledged: u64, left: u64) -> Option<Range<u64>> {
+    /// from `left` on has left, of a file of `size` bytes. What the recipient has said to have besides.
+    pub(super) fn end(
+        &mut self,
+        range: &Range<u64>,
+        acknowledged: u64,
+        left: u64,
+        size: u64,
+    ) -> Option<Range<u64>> {
         let at = self
             .under_way
             .iter()
@@ -74,8 +82,10 @@ impl Passages {
         match passage.resumed_at {
             Some(start) if acknowledged < start && start <= left => Some(acknowledged..start),
             _ => {
-                // Whoever has all that had left asks for the byte behind it.
-                self.may_resume(acknowledged..(left + 1).min(range.end));
+                // Whoever has all that had left begins behind it; but where a part ends that is not the last, its neighbour
+                // may begin.
+                let last = left.min(if range.end == size { size } else { range.end - 1 });
+                self.may_resume(acknowledged..last + 1);
                 None
             }
         }
@@ -83,7 +93,7 @@ impl Passages {
 
     fn may_resume(&mut self, piece: Range<u64>) {
         if piece.start + 1 < piece.end {
-            if self.resumable.len() == MOST {
+            if self.resumable.len() >= MOST {
                 self.resumable.remove(0);
             }
             self.resumable.push(piece);
@@ -95,9 +105,9 @@ impl Passages {
         self.under_way.clear();
     }
 
-    /// What may have left of those under way, without the last pieces that wait.
-    pub(super) fn open(&self) -> impl Iterator<Item = Range<u64>> {
-        self.under_way.iter().map(Passage::open)
+    /// What may have left of those under way: all but the last pieces that wait.
+    pub(crate) fn ungated(&self) -> impl Iterator<Item = Range<u64>> {
+        self.under_way.iter().map(Passage::ungated)
     }
 
     /// Whether a byte of `range` was granted to one under way.
@@ -137,7 +147,7 @@ impl Passages {
 
 impl Passage {
     /// All but a last piece that waits.
-    fn open(&self) -> Range<u64> {
+    fn ungated(&self) -> Range<u64> {
         let Range { start, end } = self.range;
         let held_back = if self.is_gated { LAST_PIECE } else { 0 };
         start..end.saturating_sub(held_back).max(start)
@@ -162,18 +172,12 @@ fn range(text: &str) -> Option<Range<u64>> {
     Some(start.parse().ok()?..end.parse().ok()?)
 }
 
-/// What the recipient may have by those under way.
-impl Coverage {
-    pub(super) fn widen_by_open(&mut self, passages: &Passages) {
-        for open in passages.open() {
-            self.widen(open);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Behind all parts.
+    const SIZE: u64 = 100_000;
 
     fn one(range: Range<u64>) -> Vec<Range<u64>> {
         Vec::from([range])
@@ -182,7 +186,7 @@ mod tests {
     fn after(begun: &[(Range<u64>, bool)]) -> Passages {
         let mut passages = Passages::default();
         for (range, is_gated) in begun {
-            passages.resumed_at(range.start);
+            passages.resumed_at(range.start, SIZE);
             passages.begin(range.clone(), *is_gated);
         }
         passages
@@ -191,44 +195,62 @@ mod tests {
     #[test]
     fn who_resumes_has_what_had_left_before() {
         let mut passages = after(&[(0..100, false)]);
-        assert_eq!(passages.end(&(0..100), 40, 60), None);
+        assert_eq!(passages.end(&(0..100), 40, 60, SIZE), None);
         // Not what had not left; nor what was acknowledged, for that needs no word.
         for start in [0, 39, 40, 62, 99] {
-            assert_eq!(passages.clone().resumed_at(start), [], "{start}");
+            assert_eq!(passages.clone().resumed_at(start, SIZE), [], "{start}");
         }
         for start in [41, 59, 60] {
-            assert_eq!(passages.clone().resumed_at(start), one(40..start), "{start}");
+            assert_eq!(
+                passages.clone().resumed_at(start, SIZE),
+                one(40..start),
+                "{start}"
+            );
         }
         // Its word is taken once.
-        passages.resumed_at(50);
-        assert_eq!(passages.resumed_at(55), []);
+        passages.resumed_at(50, SIZE);
+        assert_eq!(passages.resumed_at(55, SIZE), []);
     }
 
     #[test]
     fn a_word_that_comes_before_the_end_is_seen_counts_when_it_is() {
         // The recipient's connection is dead, and only the recipient knows.
         let mut passages = after(&[(0..100, false), (50..100, false)]);
-        assert_eq!(passages.clone().end(&(0..100), 40, 60), Some(40..50));
-        assert_eq!(passages.clone().end(&(0..100), 40, 50), Some(40..50));
+        assert_eq!(passages.clone().end(&(0..100), 40, 60, SIZE), Some(40..50));
+        assert_eq!(passages.clone().end(&(0..100), 40, 50, SIZE), Some(40..50));
         // It was acknowledged, or cannot be.
-        assert_eq!(passages.clone().end(&(0..100), 50, 60), None);
-        assert_eq!(passages.end(&(0..100), 10, 49), None);
+        assert_eq!(passages.clone().end(&(0..100), 50, 60, SIZE), None);
+        assert_eq!(passages.end(&(0..100), 10, 49, SIZE), None);
     }
 
     #[test]
     fn the_neighbour_of_a_part_is_no_word_for_it() {
         let mut passages = after(&[(0..50, false), (50..100, false)]);
-        assert_eq!(passages.end(&(0..50), 40, 50), None);
-        assert_eq!(passages.resumed_at(50), []);
-        assert_eq!(passages.end(&(50..100), 60, 70), None);
+        assert_eq!(passages.end(&(0..50), 40, 50, SIZE), None);
+        assert_eq!(passages.resumed_at(50, SIZE), []);
+        assert_eq!(passages.end(&(50..100), 60, 70, SIZE), None);
         // Nor is what is far behind it.
-        assert_eq!(passages.resumed_at(65), one(60..65));
+        assert_eq!(passages.resumed_at(65, SIZE), one(60..65));
+    }
+
+    #[test]
+    fn whoever_goes_on_behind_the_file_has_what_had_left_of_it() {
+        let mut passages = after(&[(0..100, false)]);
+        assert_eq!(passages.clone().resumed_at(100, 100), []);
+        let mut ended_before = passages.clone();
+        ended_before.end(&(0..100), 40, 100, 100);
+        assert_eq!(ended_before.resumed_at(100, 100), one(40..100));
+        passages.resumed_at(100, 100);
+        assert_eq!(passages.clone().end(&(0..100), 40, 100, 100), Some(40..100));
+        // Not all of it had left.
+        assert_eq!(passages.end(&(0..100), 40, 99, 100), None);
+        assert_eq!(passages.resumed_at(100, 100), []);
     }
 
     #[test]
     fn a_text_is_read_as_it_was_written() {
         let mut passages = after(&[(0..100, true), (7..8, false), (50..100, false)]);
-        passages.end(&(50..100), 60, 70);
+        passages.end(&(50..100), 60, 70, SIZE);
         assert_eq!(passages.text(), "0-100!@7,7-8,~60-71");
         assert_eq!(Passages::parse(&passages.text()), Some(passages));
         assert_eq!(Passages::parse(""), Some(Passages::default()));
@@ -246,9 +268,9 @@ mod tests {
             assert!(forgotten.is_none_or(|range| range.start == at - MOST as u64));
         }
         for at in MOST as u64..2 * MOST as u64 {
-            passages.end(&(at..at + 1000), at, at + 5);
+            passages.end(&(at..at + 1000), at, at + 5, SIZE);
             passages.begin(at..at + 1000, false);
-            passages.end(&(at..at + 1000), at, at + 5);
+            passages.end(&(at..at + 1000), at, at + 5, SIZE);
         }
         assert_eq!(passages.resumable.len(), MOST);
     }

@@ -145,13 +145,18 @@ async fn for_owner(visit: &Visit, offer: &Offer, range: Range) -> Result<Option<
 async fn for_recipient(visit: &Visit, offer: &Offer, range: Range) -> Result<Option<Response>, Refusal> {
     let body = part_of(offer, range);
     let touched: Vec<u32> = body.files().map(|placed| placed.number).collect();
+    let offset = match range {
+        Range::Part { offset, .. } => offset,
+        Range::Whole | Range::Unsatisfiable => 0,
+    };
+    let beside = offer
+        .body
+        .files()
+        .filter(|placed| !touched.contains(&placed.number));
     let wanted = Wanted {
         body,
-        beside: offer
-            .numbers
-            .iter()
-            .copied()
-            .filter(|number| !touched.contains(number))
+        beside: beside
+            .map(|placed| (placed.number, placed.begun_at(offset)))
             .collect(),
         is_whole: range == Range::Whole,
         is_archive: offer.is_archive,

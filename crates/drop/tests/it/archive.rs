@@ -490,6 +490,33 @@ async fn parts_of_an_archive_may_come_in_any_order() {
     assert!(site.on_disk().is_empty());
 }
 
+/// Acknowledged to the middle of the first file, left to the middle of the third: whoever goes on in between has what is
+/// before.
+#[tokio::test]
+async fn who_resumes_an_archive_behind_a_file_has_what_had_left_of_it() {
+    const FILE: usize = 31 + 1000;
+    for from in [FILE + FILE + 31 + 500, FILE + FILE, FILE + 31 + 500, FILE] {
+        let site = Site::new();
+        let content = "x".repeat(1000);
+        let names = ["a", "b", "c"].map(|name| (name, content.as_str()));
+        let drop = site.upload_all(&names).await;
+        let archive = take_all(&site, &drop.path).await;
+        let to = archive.header("location").to_owned();
+        archive.vanish(31 + 500, (FILE + FILE + 31 + 500) as u64);
+        site.until_under_way(0).await;
+        let rest = ask("GET", &to).from(STRANGER).range(&format!("{from}-"));
+        let rest = site.send(rest).await;
+        let courier = rest.courier.clone().unwrap();
+        rest.bytes().await;
+        courier.delivered();
+        site.until_under_way(0).await;
+        assert_eq!(site.rows("ending = 'delivered'"), 3, "from {from}");
+        // Should it have been no word, nothing is lost.
+        let again = ask("GET", &to).from(STRANGER).range("600-700");
+        assert_eq!(site.send(again).await.status, StatusCode::PARTIAL_CONTENT);
+    }
+}
+
 #[tokio::test]
 async fn an_archive_goes_on_after_a_restart() {
     let site = Site::new();

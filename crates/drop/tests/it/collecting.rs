@@ -209,6 +209,24 @@ async fn who_resumes_behind_what_was_acknowledged_is_taken_at_its_word_and_may_h
 }
 
 #[tokio::test]
+async fn of_a_body_of_which_nobody_tells_no_more_has_left_than_was_read() {
+    let site = Site::new();
+    let file = site.upload("a", &"x".repeat(1_000_000)).await;
+    let mut answer = site.collect(&file.path, AWAY).await;
+    let read = answer.read(100_000).await.len();
+    drop(answer);
+    site.lapse().await;
+    let left: String = site
+        .db()
+        .query_row("SELECT unsettled FROM files", [], |row| row.get(0))
+        .unwrap();
+    let (start, end) = left.split_once('-').unwrap();
+    assert_eq!(start, "0");
+    assert!((read..300_000).contains(&end.parse().unwrap()), "{left}");
+    assert_eq!(site.rows("last_piece = 0"), 1);
+}
+
+#[tokio::test]
 async fn what_has_left_whole_and_was_not_acknowledged_goes_to_nobody_else() {
     let site = Site::new();
     let file = site.upload("a", "content").await;

@@ -242,6 +242,25 @@ fn what_earlier_versions_have_written_goes_on() {
 }
 
 #[test]
+fn what_was_granted_by_an_earlier_version_is_still_under_way() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("catalog.sqlite");
+    old(&path, 2);
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(STEPS[2]).unwrap();
+    db.execute_batch(
+        "UPDATE files SET granted = '0-5,7-9' WHERE state = 'collecting'; PRAGMA user_version = 3;",
+    )
+    .unwrap();
+    drop(db);
+    let db = writer(&path, OwnerRule::Token).unwrap();
+    let collecting = ROWS.iter().find(|row| row.state == "collecting").unwrap();
+    let hold = found(&db, collecting.id).1.life.hold.unwrap();
+    assert_eq!(hold.passages.ungated().collect::<Vec<_>>(), [0..5, 7..9]);
+    assert!(!hold.by_word);
+}
+
+#[test]
 fn who_only_reads_brings_nothing_up_and_nobody_guesses_at_a_newer_one() {
     let data = tempfile::tempdir().unwrap();
     let path = data.path().join("catalog.sqlite");
