@@ -114,7 +114,7 @@ pub struct TimeoutsConfig {
     /// For the next request on a connection.
     #[serde(deserialize_with = "duration")]
     pub idle: Duration,
-    /// For a client to take the next piece of a response.
+    /// For a client to take the next piece of a response, and to acknowledge more of one that is a delivery.
     #[serde(deserialize_with = "duration")]
     pub write: Duration,
     /// For a connection to an upstream.
