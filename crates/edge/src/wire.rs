@@ -153,6 +153,7 @@ impl Connection {
             match Box::pin(self.requests(stopped.as_mut())).await {
                 Then::Next => {}
                 Then::Linger => {
+                    self.confirm_soon().await;
                     Box::pin(linger::linger(&self.stream)).await;
                     break;
                 }
@@ -163,15 +164,20 @@ impl Connection {
                 }
             }
         }
-        // A client that has all it wants may answer an end with a reset, which overtakes its acknowledgements.
-        if !self.confirmations.is_empty() {
-            let _ = self.clock.limit(ACKNOWLEDGED, self.confirmations.all()).await;
-        }
+        self.confirm_soon().await;
         // TLS has an end of its own; and with deliveries to confirm, the client is told before they are waited for.
         if !self.stream.is_plain() || !self.confirmations.is_empty() {
             let _ = self.clock.limit(linger::TIME, self.stream.shutdown()).await;
         }
         self.confirmations.all().await;
+    }
+
+    /// Gives the client the time to acknowledge what was delivered, before it sees the connection's end: if it has all it
+    /// wants, it may answer that with a reset, which overtakes its acknowledgements.
+    async fn confirm_soon(&mut self) {
+        if !self.confirmations.is_empty() {
+            let _ = self.clock.limit(ACKNOWLEDGED, self.confirmations.all()).await;
+        }
     }
 
     /// Waits for the next request: whether it begins within `limit`, before the worker stops.

@@ -119,7 +119,8 @@ fn forged(site: &Site, pair: Pair, forgeries: &[&Forgery], drops: &mut Drops) {
             let course = client.reads_the_course_of(&file);
             match (&answer, &course) {
                 (Answer::Client(had), Course::Delivered) if had == HAD => drops.taken += 1,
-                // It resets a connection that the drop ends, and the reset may overtake the acknowledgement.
+                // The drop does not read what comes with a GET, and ends the connection behind the answer; HAProxy answers
+                // that with a reset, which may overtake the acknowledgement.
                 (Answer::Client(had), Course::Uncertain)
                     if had == HAD && pair.second == Proxy::Haproxy && is_out_of_reach(&file) =>
                 {
