@@ -74,7 +74,7 @@ impl Visit<'_> {
         let place = Place {
             host: HOST,
             path: self.path,
-            agent: None,
+            beside: &[],
         };
         let begun = Exchange::begin(&forgery.request(cast, &place), self.speaks.language());
         let tried = self

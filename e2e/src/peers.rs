@@ -94,8 +94,11 @@ impl Nginx {
     }
 
     /// As [`Nginx::serving`], with blocks around the server too.
+    ///
+    /// # Panics
+    /// When it does not come up.
     #[track_caller]
-    pub(crate) fn configured(around: &str, blocks: &str) -> Self {
+    pub fn configured(around: &str, blocks: &str) -> Self {
         // nginx tells nobody which port the kernel chose, so one is chosen for it. Somebody may be faster.
         for _ in 0..20 {
             if let Some(nginx) = Self::try_configured(around, blocks) {

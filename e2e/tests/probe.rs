@@ -203,6 +203,32 @@ fn the_line_that_is_told_mends_nginx() {
 }
 
 #[test]
+fn a_cache_in_front_hides_nothing() {
+    if missing(&["nginx"]) {
+        return;
+    }
+    let behind = Nginx::serving(
+        "set_real_ip_from 0.0.0.0/0; real_ip_header X-Forwarded-For; real_ip_recursive on;
+         location / { return 200 \"$remote_addr\\n\"; }",
+    );
+    let kept = tempfile::tempdir().unwrap();
+    // It keeps everything, whatever is asked of it, under the whole path.
+    let front = Nginx::configured(
+        &format!("proxy_cache_path {} keys_zone=pages:1m;", kept.path().display()),
+        &format!(
+            "location / {{ proxy_cache pages; proxy_cache_valid any 1h; proxy_pass http://{};
+               proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }}",
+            behind.address()
+        ),
+    );
+    for path in ["/whoami", "/whoami?a=b"] {
+        let (status, report) = reported(&[&format!("http://{}{path}", front.address())]);
+        assert_eq!(status, Some(1), "{report:#}");
+        assert_eq!(verdict(&report, "xff-one"), "fooled");
+    }
+}
+
+#[test]
 fn a_public_address_is_probed_after_consent_only_and_over_http2_too() {
     if missing(&["nginx", "openssl", "ip"]) {
         return;

@@ -26,12 +26,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
-use truehop_forgeries::{Forgery, Language, Place, forgeries, mends};
+use truehop_forgeries::{Forgery, Language, forgeries, mends};
 
 pub(crate) use args::{HELP, ProbeArgs};
 use door::{Door, Threshold};
 use report::Report;
-use survey::{End, NoEcho, Plan, Survey};
+use survey::{End, NoEcho, Pages, Plan, Survey};
 use verdict::Kind;
 
 use crate::output::say;
@@ -72,11 +72,8 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
         languages.extend(threshold.speaks_http2.then_some(Language::Http2));
         let plan = Plan {
             door,
-            place: Place {
-                host: &args.url.authority,
-                path: &args.url.path,
-                agent: Some(AGENT),
-            },
+            host: &args.url.authority,
+            pages: Pages::of(&args.url.path),
             echo: &echo,
             corpus,
             languages,

@@ -154,7 +154,11 @@ impl Forgery {
         };
         Request {
             host: place.host.as_bytes().to_vec(),
-            agent: place.agent.map(|agent| agent.as_bytes().to_vec()),
+            beside: place
+                .beside
+                .iter()
+                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+                .collect(),
             preface: say(&self.preface),
             method: say(&self.method),
             target: say(&self.target),

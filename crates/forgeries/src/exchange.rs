@@ -104,7 +104,7 @@ mod tests {
         let place = Place {
             host: "a",
             path: "/",
-            agent: None,
+            beside: &[],
         };
         Exchange::begin(&Forgery::honest().request(&cast, &place), language).0
     }

@@ -23,8 +23,8 @@ pub(crate) fn bytes(request: &Request) -> Vec<u8> {
     if !request.has(b"Host") {
         put(&[b"Host: ", &request.host, b"\r\n"]);
     }
-    if let Some(agent) = &request.agent {
-        put(&[b"User-Agent: ", agent, b"\r\n"]);
+    for (name, value) in request.beside.iter().filter(|(name, _)| !request.has(name)) {
+        put(&[name, b": ", value, b"\r\n"]);
     }
     put(&[b"Accept: application/json\r\n"]);
     if !request.has(b"Connection") {
@@ -173,7 +173,7 @@ mod tests {
         let place = Place {
             host: "edge.test",
             path: "/whoami",
-            agent: Some("me"),
+            beside: &[("User-Agent", "me")],
         };
         let (_, bytes) = Exchange::begin(&forgery.request(&CAST, &place), Language::Http1);
         bytes.iter().map(|byte| char::from(*byte)).collect()
@@ -244,7 +244,7 @@ mod tests {
         let place = Place {
             host: "a",
             path: "/",
-            agent: None,
+            beside: &[],
         };
         let honest = crate::Forgery::honest().request(&CAST, &place);
         let begun = || Exchange::begin(&honest, Language::Http1).0;

@@ -124,28 +124,24 @@ fn without_padding(payload: &[u8], flags: u8, more: usize) -> &[u8] {
 
 /// All fields in the order in which they are sent, with those that a request needs and this one does not bring.
 fn fields(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let agent = request
-        .agent
-        .as_ref()
-        .map(|agent| (&b"user-agent"[..], &agent[..]));
     let usual = [
         (&b":method"[..], &request.method[..]),
         (b":scheme", b"https"),
         (b":authority", &request.host),
         (b":path", &request.target),
     ];
+    let beside = request.beside.iter().map(|(name, value)| (&name[..], &value[..]));
     let usual = usual
         .into_iter()
-        .chain(agent)
+        .chain(beside)
         .chain([(&b"accept"[..], &b"application/json"[..])]);
-    let has = |name: &[u8]| request.fields.iter().any(|(had, _)| had == name);
-    let usual = usual.filter(|(name, _)| !has(name));
+    let usual = usual.filter(|(name, _)| !request.has(name));
     let (mut fields, rest): (Vec<_>, Vec<_>) = request
         .fields
         .iter()
         .cloned()
         .partition(|(name, _)| name.starts_with(b":"));
-    fields.extend(usual.map(|(name, value)| (name.to_vec(), value.to_vec())));
+    fields.extend(usual.map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())));
     // In HTTP/2 names are small, unless that is the point: then the file says so.
     fields.extend(
         rest.into_iter()
@@ -218,7 +214,7 @@ mod tests {
         let place = Place {
             host: "edge.test",
             path: "/whoami",
-            agent: Some("me"),
+            beside: &[("User-Agent", "me")],
         };
         let forgery = forgeries().unwrap().into_iter().find(|line| line.name == name);
         forgery.unwrap_or_else(Forgery::honest).request(&cast, &place)

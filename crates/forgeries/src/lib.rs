@@ -10,7 +10,7 @@
 //! use truehop_forgeries::{Cast, Exchange, Language, Place, forgeries};
 //!
 //! let cast = Cast { forged: [203, 0, 113, 96].into(), trusted: [127, 0, 0, 1].into() };
-//! let place = Place { host: "example.com", path: "/whoami", agent: None };
+//! let place = Place { host: "example.com", path: "/whoami", beside: &[] };
 //! for forgery in forgeries()?.iter().filter(|forgery| forgery.is_sayable(Language::Http1)) {
 //!     let (_exchange, bytes) = Exchange::begin(&forgery.request(&cast, &place), Language::Http1);
 //!     assert!(!bytes.is_empty());

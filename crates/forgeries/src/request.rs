@@ -18,15 +18,15 @@ pub struct Place<'a> {
     pub host: &'a str,
     /// Where the application tells whom it takes for its client: a path that begins with a slash, perhaps with a query.
     pub path: &'a str,
-    /// What is sent as `User-Agent`; without it none is.
-    pub agent: Option<&'a str>,
+    /// What is sent beside, names and values; what the forgery has by the same name takes its place.
+    pub beside: &'a [(&'a str, &'a str)],
 }
 
 /// A request as somebody wants it to be sent, well-formed or not.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) host: Vec<u8>,
-    pub(crate) agent: Option<Vec<u8>>,
+    pub(crate) beside: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) preface: Vec<u8>,
     pub(crate) method: Vec<u8>,
     pub(crate) target: Vec<u8>,

@@ -209,7 +209,7 @@ mod tests {
         let place = Place {
             host: "edge.test",
             path: "/whoami",
-            agent: None,
+            beside: &[],
         };
         for (word, meaning) in [
             ("forged", &b"203.0.113.96"[..]),

@@ -3,13 +3,15 @@
 //! Invariant: a verdict stands only when an honest request after it was answered as the first one was. A deployment that
 //! has shut us out, or takes us for somebody else meanwhile, would make refusals and forgeries of what is neither.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use indicatif::ProgressBar;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use truehop_forgeries::{Answer, Cast, Forgery, Language, Place};
+use truehop_forgeries::{Answer, Cast, Forgery, Language, Place, Request};
 
+use super::AGENT;
 use super::door::{Door, Reply};
 use super::echo::{Echo, Told};
 use super::verdict::{Kind, Verdict, quoted};
@@ -30,7 +32,9 @@ const FORGED: [Ipv4Addr; 3] = [
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     pub(super) door: Door,
-    pub(super) place: Place<'a>,
+    /// The host that is asked for, with its port unless it is the usual one.
+    pub(super) host: &'a str,
+    pub(super) pages: Pages<'a>,
     pub(super) echo: &'a Echo,
     pub(super) corpus: &'a [Forgery],
     pub(super) languages: Vec<Language>,
@@ -38,6 +42,35 @@ pub(super) struct Plan<'a> {
     pub(super) trusted: Ipv4Addr,
     /// Requests a second.
     pub(super) rate: u32,
+}
+
+/// One page under many names: a cache that answers what it has would hide whom the deployment believes.
+#[derive(Debug)]
+pub(super) struct Pages<'a> {
+    path: &'a str,
+    /// When the run began, in microseconds: no other run has the same names.
+    begun: u128,
+    asked: Cell<usize>,
+}
+
+impl<'a> Pages<'a> {
+    /// Those at a path, which may have a query.
+    pub(super) fn of(path: &'a str) -> Self {
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            path,
+            begun: begun.as_micros(),
+            asked: Cell::new(0),
+        }
+    }
+
+    /// The path with a parameter that it never had before.
+    fn fresh(&self) -> String {
+        let Self { path, begun, asked } = self;
+        asked.set(asked.get() + 1);
+        let mark = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{mark}truehop-probe={begun:x}-{:x}", asked.get())
+    }
 }
 
 /// What has come out so far.
@@ -128,6 +161,16 @@ impl Plan<'_> {
         self.languages.iter().map(sayable).sum()
     }
 
+    /// The request of a forgery, for a page that nobody has asked for yet.
+    fn request(&self, forgery: &Forgery, cast: &Cast) -> Request {
+        let place = Place {
+            host: self.host,
+            path: &self.pages.fresh(),
+            beside: &[("User-Agent", AGENT), ("Cache-Control", "no-store")],
+        };
+        forgery.request(cast, &place)
+    }
+
     fn pace(&self) -> Interval {
         let mut pace = interval(Duration::from_secs(1) / self.rate.max(1));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,12 +183,9 @@ impl Plan<'_> {
             forged: FORGED[0],
             trusted: self.trusted,
         };
-        let request = Forgery::honest().request(&cast, &self.place);
-        address(
-            &self.door.ask(&request, language).await,
-            self.echo,
-            self.place.path,
-        )
+        let request = self.request(&Forgery::honest(), &cast);
+        let reply = self.door.ask(&request, language).await;
+        address(&reply, self.echo, self.pages.path)
     }
 }
 
@@ -181,7 +221,7 @@ impl<'a> Survey<'a> {
         for language in &plan.languages {
             for forgery in plan.corpus.iter().filter(|forgery| forgery.is_sayable(*language)) {
                 bar.inc(1);
-                let request = forgery.request(&cast, &plan.place);
+                let request = plan.request(forgery, &cast);
                 if claims_only(self.client, request.claims()) {
                     self.not_sent.push((forgery, NotSent::OurAddress));
                     continue;
@@ -299,6 +339,19 @@ fn address(reply: &Reply, echo: &Echo, path: &str) -> Result<IpAddr, NoEcho> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_page_is_asked_for_twice() {
+        let pages = Pages::of("/w");
+        let (one, other) = (pages.fresh(), pages.fresh());
+        assert!(
+            one.starts_with("/w?truehop-probe=") && other.starts_with("/w?truehop-probe="),
+            "{one}"
+        );
+        assert_ne!(one, other);
+        let with_query = Pages::of("/w?a=b").fresh();
+        assert!(with_query.starts_with("/w?a=b&truehop-probe="), "{with_query}");
+    }
 
     #[test]
     fn what_claims_our_own_address_proves_nothing() {

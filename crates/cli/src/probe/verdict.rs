@@ -144,7 +144,7 @@ mod tests {
         let place = Place {
             host: "a",
             path: "/",
-            agent: None,
+            beside: &[],
         };
         let forgeries = forgeries().unwrap();
         let forgery = forgeries.iter().find(|forgery| forgery.name == name).unwrap();
