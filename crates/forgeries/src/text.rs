@@ -13,17 +13,17 @@ use crate::request::{Cast, Place};
 const MOST: usize = 10_000;
 
 /// A text of the file.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(try_from = "String")]
 pub(crate) struct Text(Vec<Piece>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Piece {
     Said(Vec<u8>),
     Word(Word, usize),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Word {
     Forged(Spelling),
     Trusted,
@@ -32,7 +32,7 @@ enum Word {
 }
 
 /// How an address is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Spelling {
     Usual,
     Mapped,
@@ -82,10 +82,35 @@ impl Text {
         said.trim_start_matches('^').to_ascii_lowercase()
     }
 
-    /// Whether these small letters stand in it, small or large.
-    pub(crate) fn mentions(&self, letters: &str) -> bool {
-        self.said()
-            .any(|said| said.to_ascii_lowercase().contains(letters))
+    /// The text, if it can be the name of a header as it is.
+    pub(crate) fn token(&self) -> Option<&str> {
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        match self.0.as_slice() {
+            [Piece::Said(bytes)] if bytes.iter().all(is_token) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the forged address as proxies write it: alone, with a port, or as `Forwarded` wants it.
+    pub(crate) fn is_plain_claim(&self) -> bool {
+        let is_port = |said: &[u8]| {
+            said.strip_prefix(b":")
+                .is_some_and(|port| (1..=4).contains(&port.len()) && port.iter().all(u8::is_ascii_digit))
+        };
+        match self.0.as_slice() {
+            [Piece::Word(Word::Forged(Spelling::Usual), 1)] => true,
+            [Piece::Word(Word::Forged(Spelling::Usual), 1), Piece::Said(port)] => is_port(port),
+            [Piece::Said(begin), Piece::Word(Word::Forged(Spelling::Usual), 1)] => begin == b"for=",
+            _ => false,
+        }
+    }
+
+    /// Whether a line of it is a field of this name, in lower case.
+    pub(crate) fn has_line_of(&self, name: &str) -> bool {
+        let said: String = self.said().collect();
+        said.split('\n')
+            .filter_map(|line| line.split_once(':'))
+            .any(|(had, _)| had.eq_ignore_ascii_case(name))
     }
 
     fn said(&self) -> impl Iterator<Item = String> {

@@ -17,7 +17,7 @@ impl<'a> Causes<'a> {
     pub(super) fn among(findings: &'a [Finding<'_>]) -> Self {
         let mut causes: Vec<(String, &str)> = Vec::new();
         for Finding { forgery, verdict, .. } in findings {
-            if let Some(header) = forgery.only_header()
+            if let Some(header) = forgery.plain_header()
                 && verdict.kind == Kind::Fooled
                 && causes.iter().all(|(had, _)| *had != header)
             {
@@ -59,6 +59,7 @@ mod tests {
         let findings = [
             finding("xff-one", Kind::Fooled),
             finding("real-ip", Kind::Held),
+            finding("forwarded", Kind::Fooled),
             finding("twin-xff", Kind::Fooled),
             finding("h2-capital", Kind::Fooled),
         ];
@@ -73,6 +74,8 @@ mod tests {
             // Its header was not believed alone.
             ("real-ip-list", "X-Real-IP"),
             ("preface-v1", "PROXY protocol"),
+            // Whoever reads it so is mended there.
+            ("line-space-before-colon", "malformed lines"),
         ] {
             assert_eq!(causes.family_of(named(name)), family, "{name}");
         }
