@@ -75,7 +75,7 @@ impl Reading {
                 }
                 DATA => self.body.extend_from_slice(without_padding(&payload, flags, 0)),
                 RST_STREAM => self.is_void = true,
-                GOAWAY if self.body.is_empty() => self.is_void = true,
+                GOAWAY => self.is_void = !is_still_answered(&payload),
                 _ => {}
             }
             let has_ended = matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
@@ -109,6 +109,16 @@ impl Reading {
         let payload = rest.get(..length)?.to_vec();
         self.rest.drain(..head.len() + length);
         Some((kind, flags, payload))
+    }
+}
+
+/// RFC 9113, section 6.8: whether a server that says goodbye, without an error, goes on with our stream, the first.
+fn is_still_answered(goodbye: &[u8]) -> bool {
+    match goodbye {
+        [a, b, c, d, code @ ..] => {
+            u32::from_be_bytes([a & 0x7f, *b, *c, *d]) >= 1 && code.starts_with(&[0; 4])
+        }
+        _ => false,
     }
 }
 
@@ -326,18 +336,22 @@ mod tests {
     #[test]
     fn what_the_server_takes_back_is_no_answer() {
         let head: (u8, u8, &[u8]) = (HEADERS, END_HEADERS, &[0x88]);
-        for end in [(RST_STREAM, 0, &[0, 0, 0, 1][..]), (GOAWAY, 0, &[0; 8])] {
+        for end in [
+            (RST_STREAM, 0, &[0, 0, 0, 1][..]),
+            // It has not taken our stream, or there was an error; and one that is too short.
+            (GOAWAY, 0, &[0; 8]),
+            (GOAWAY, 0, &[0, 0, 0, 1, 0, 0, 0, 1]),
+            (GOAWAY, 0, &[0, 0, 0, 1]),
+        ] {
             assert_eq!(heard(&frames(&[head, end])), (State::Over, vec![]));
         }
         assert_eq!(heard(b""), (State::Open, vec![]));
-        // A server that says goodbye while it still answers.
-        let bytes = frames(&[
-            head,
-            (DATA, 0, b"a"),
-            (GOAWAY, 0, &[0; 8]),
-            (DATA, END_STREAM, b"b"),
-        ]);
-        assert_eq!(heard(&bytes).1[0].body, b"ab");
+        // A server that says goodbye before it answers, or while it does.
+        let goodbye: (u8, u8, &[u8]) = (GOAWAY, 0, &[0x80, 0, 0, 1, 0, 0, 0, 0]);
+        let (begin, end): ((u8, u8, &[u8]), (u8, u8, &[u8])) = ((DATA, 0, b"a"), (DATA, END_STREAM, b"b"));
+        for parts in [[goodbye, head, begin, end], [head, begin, goodbye, end]] {
+            assert_eq!(heard(&frames(&parts)).1[0].body, b"ab");
+        }
     }
 
     #[test]

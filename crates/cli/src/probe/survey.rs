@@ -295,6 +295,10 @@ fn address(reply: &Reply, echo: &Echo, path: &str) -> Result<IpAddr, NoEcho> {
         Reply::Closed => return trouble("closes the connection without an answer".to_owned(), look),
         Reply::Answers(answers) => match answers.as_slice() {
             [Answer { status, body }] => (*status, body),
+            [] => {
+                let what = "begins to answer an honest request, and then gives no answer".to_owned();
+                return trouble(what, look);
+            }
             _ => return trouble("answers an honest request more than once".to_owned(), look),
         },
     };
@@ -400,12 +404,8 @@ mod tests {
             assert!(no_echo.help.contains(help), "{no_echo:?}");
         }
         for reply in [Reply::Closed, Reply::Silence, Reply::Answers(vec![])] {
-            assert!(
-                address(&reply, &Echo::default(), "/w")
-                    .unwrap_err()
-                    .help
-                    .contains("--rate")
-            );
+            let no_echo = address(&reply, &Echo::default(), "/w").unwrap_err();
+            assert!(no_echo.help.contains("--rate") && !no_echo.what.contains("more than once"));
         }
     }
 }

@@ -81,7 +81,7 @@ impl Verdict {
         let judged = answers.iter().map(|answer| judge(answer, request, client, echo));
         judged
             .max_by_key(|verdict| verdict.kind)
-            .unwrap_or_else(|| Self::new(Kind::Refused, "closed without an answer"))
+            .unwrap_or_else(|| Self::new(Kind::Refused, "begun, but not answered"))
     }
 }
 
