@@ -56,7 +56,7 @@ pub(crate) fn bytes(request: &Request) -> Vec<u8> {
 pub(crate) fn has_answered(mut bytes: &[u8]) -> bool {
     while let Some((answer, framing, rest)) = one(bytes) {
         match answer.status {
-            Some(..200) => bytes = rest,
+            Some(100 | 102..200) => bytes = rest,
             _ => return framing == Framing::Own,
         }
     }
@@ -75,8 +75,9 @@ pub(crate) fn answers(mut bytes: &[u8]) -> Vec<Answer> {
             });
             break;
         };
-        if !matches!(answer.status, Some(..200)) {
-            answers.push(answer);
+        match answer.status {
+            Some(100 | 102..200) => {}
+            _ => answers.push(answer),
         }
         bytes = rest;
     }
@@ -104,7 +105,10 @@ fn one(bytes: &[u8]) -> Option<(Answer, Framing, &[u8])> {
             .find(|(had, _)| had.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim_ascii())
     };
-    let (body, framing, rest) = if status < 200 || matches!(status, 204 | 304) {
+    let (body, framing, rest) = if status == 101 {
+        // What follows is spoken in another protocol.
+        (Vec::new(), Framing::Own, &[][..])
+    } else if status < 200 || matches!(status, 204 | 304) {
         (Vec::new(), Framing::Own, rest)
     } else if value(b"Transfer-Encoding").is_some() {
         let (body, rest) = chunks(rest)?;
@@ -227,6 +231,9 @@ mod tests {
             told(&answers(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")),
             [(None, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")]
         );
+        let switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        assert_eq!(told(&answers(switched)), [(Some(101), "")]);
+        assert!(has_answered(switched));
         assert_eq!(told(&answers(b"<html>no")), [(None, "<html>no")]);
         assert_eq!(told(&answers(b"")), []);
         for nonsense in [

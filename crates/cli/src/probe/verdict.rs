@@ -98,6 +98,7 @@ fn judge(answer: &Answer, request: &Request, client: IpAddr, echo: &Echo) -> Ver
         (Told::Text(text), _) if is_good => {
             Verdict::new(Kind::Fooled, format!("{}, which is no address", quoted(&text)))
         }
+        (_, Some(101)) => Verdict::new(Kind::Elsewhere, "101, switched to another protocol"),
         // Not implemented, and a version that is not spoken: refusals by another number.
         (_, Some(400..=499 | 501 | 505)) => Verdict::new(Kind::Refused, status),
         (_, Some(500..)) => Verdict::new(Kind::Broke, status),
@@ -210,6 +211,10 @@ mod tests {
                 (kind, how)
             });
         }
+        assert_eq!(
+            one(101, ""),
+            (Kind::Elsewhere, "101, switched to another protocol".to_owned())
+        );
         assert_eq!(one(200, "<html>\nwelcome\n</html>").0, Kind::Elsewhere);
         assert_eq!(one(0, "<html>\nno HTTP\n</html>").0, Kind::Refused);
         assert_eq!(verdict(&Reply::Closed).0, Kind::Refused);
