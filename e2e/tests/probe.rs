@@ -229,6 +229,55 @@ fn a_cache_in_front_hides_nothing() {
 }
 
 #[test]
+fn who_lets_some_in_by_a_claim_is_fooled() {
+    if missing(&["nginx"]) {
+        return;
+    }
+    let behind = Nginx::serving(
+        "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;
+         location / { return 200 \"$remote_addr\\n\"; }",
+    );
+    let front = |header: &str| {
+        Nginx::serving(&format!(
+            "set_real_ip_from 0.0.0.0/0; real_ip_header {header};
+             location / {{ allow 127.0.0.0/8; deny all; proxy_pass http://{};
+               proxy_set_header X-Forwarded-For $remote_addr; }}",
+            behind.address()
+        ))
+    };
+    for (header, name) in [
+        ("X-Forwarded-For", "xff-one"),
+        ("X-Real-IP", "real-ip"),
+        ("Fly-Client-IP", "fly-client-ip"),
+    ] {
+        let (status, report) = reported(&[&url(front(header).address())]);
+        assert_eq!(
+            (status, verdict(&report, name)),
+            (Some(1), "fooled"),
+            "{report:#}"
+        );
+        assert!(
+            report
+                .to_string()
+                .contains("203.0.113.96: 403, but let in as 127.0.0.1")
+        );
+    }
+}
+
+#[test]
+fn who_turns_every_claim_away_is_not_said_to_believe_none() {
+    let (server, _silences) = scripted(|request, _| match request.contains("X-Forwarded-For: ") {
+        true => Some("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n".to_owned()),
+        false => ok("127.0.0.1"),
+    });
+    let exit = probed(&[&url(server)]);
+    assert_eq!(exit.status, Some(0), "{exit:#?}");
+    assert!(exit.stdout.contains("plain claims were turned away"), "{exit:#?}");
+    let last = exit.stdout.lines().last().unwrap();
+    assert!(last.ends_with("were turned away unread"), "{last}");
+}
+
+#[test]
 fn a_public_address_is_probed_after_consent_only_and_over_http2_too() {
     if missing(&["nginx", "openssl", "ip"]) {
         return;

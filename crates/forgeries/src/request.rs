@@ -48,6 +48,22 @@ impl Request {
             .filter(|claim| !claim.is_empty())
     }
 
+    /// Whether a text names one of its fields, trailers or raw lines, in small or large letters.
+    pub fn is_quoted_by(&self, text: &str) -> bool {
+        let text = text.to_ascii_lowercase();
+        let raw = self.raw.split(|byte| *byte == b'\n');
+        let raw = raw.filter_map(|line| line.split(|byte| *byte == b':').next());
+        let names = self
+            .fields
+            .iter()
+            .chain(&self.trailers)
+            .map(|(name, _)| &name[..]);
+        names
+            .chain(raw)
+            .map(|name| String::from_utf8_lossy(name.trim_ascii()).to_ascii_lowercase())
+            .any(|name| !name.is_empty() && text.contains(&name))
+    }
+
     pub(crate) fn has(&self, name: &[u8]) -> bool {
         self.fields.iter().any(|(had, _)| had.eq_ignore_ascii_case(name))
     }

@@ -54,6 +54,7 @@ mod tests {
             verdict: Verdict {
                 kind,
                 how: String::new(),
+                is_barred: false,
             },
         };
         let findings = [

@@ -110,6 +110,12 @@ impl Report<'_> {
                  does not trust: with --from IP, or from another machine"
             ));
         }
+        if let count @ 1.. = survey.barred() {
+            notes.push(format!(
+                "{count} plain claims were turned away (401, 403, 429 or 451), and whether they were believed nobody \
+                 knows. Let everybody in at this path, at any pace, and probe again"
+            ));
+        }
         if survey.count(Kind::Broke) > 0 {
             notes.push(
                 "an error of the server's own is no refusal: somebody can make it happen. Look into its log"

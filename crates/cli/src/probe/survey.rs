@@ -14,7 +14,7 @@ use truehop_forgeries::{Answer, Cast, Forgery, Language, Place, Request};
 use super::AGENT;
 use super::door::{Door, Reply};
 use super::echo::{Echo, Told};
-use super::verdict::{Kind, Verdict, quoted};
+use super::verdict::{Kind, Parties, Verdict, quoted};
 
 /// After so many forgeries an honest request is sent.
 const HONEST_EVERY: usize = 25;
@@ -228,7 +228,24 @@ impl<'a> Survey<'a> {
                 }
                 pace.tick().await;
                 let reply = plan.door.ask(&request, *language).await;
-                let verdict = Verdict::of(&reply, &request, self.client, plan.echo);
+                let parties = Parties {
+                    client: self.client,
+                    forged: cast.forged.into(),
+                };
+                let mut verdict = Verdict::of(&reply, &request, parties, plan.echo);
+                if verdict.is_barred
+                    && forgery.plain_header().is_some()
+                    && let IpAddr::V4(us) = self.client
+                {
+                    // Barred for the address that it claims, or for claiming at all? Our own tells.
+                    pace.tick().await;
+                    let honest = plan.request(forgery, &Cast { forged: us, ..cast });
+                    let reply = plan.door.ask(&honest, *language).await;
+                    if Verdict::of(&reply, &honest, parties, plan.echo).kind == Kind::Held {
+                        let how = format!("{}: {}, but let in as {us}", parties.forged, verdict.how);
+                        verdict = Verdict::new(Kind::Fooled, how);
+                    }
+                }
                 let is_alarming = verdict.kind == Kind::Broke;
                 self.findings.push(Finding {
                     forgery,
@@ -252,6 +269,13 @@ impl<'a> Survey<'a> {
     /// How many findings are of this kind.
     pub(super) fn count(&self, kind: Kind) -> usize {
         let is = |finding: &&Finding<'_>| finding.verdict.kind == kind;
+        self.findings.iter().filter(is).count()
+    }
+
+    /// How many plain claims were turned away, so that nobody knows whether they were believed.
+    pub(super) fn barred(&self) -> usize {
+        let is =
+            |finding: &&Finding<'_>| finding.verdict.is_barred && finding.forgery.plain_header().is_some();
         self.findings.iter().filter(is).count()
     }
 

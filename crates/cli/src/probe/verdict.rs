@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use serde::Serialize;
+use serde_json::Value;
 use truehop_forgeries::{Answer, Request};
 
 use super::door::Reply;
@@ -38,6 +39,16 @@ pub(super) struct Verdict {
     pub(super) kind: Kind,
     /// What was answered, in a few words; of the fooled, whom they take us for.
     pub(super) how: String,
+    /// Whether the sender was turned away for who he seemed to be, or for how often he came, and not for what he said.
+    pub(super) is_barred: bool,
+}
+
+/// Who asks, and for whom he would like to pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parties {
+    /// Whom honest requests are taken for.
+    pub(super) client: IpAddr,
+    pub(super) forged: IpAddr,
 }
 
 impl Kind {
@@ -62,15 +73,16 @@ impl Kind {
 }
 
 impl Verdict {
-    fn new(kind: Kind, how: impl Into<String>) -> Self {
+    pub(super) fn new(kind: Kind, how: impl Into<String>) -> Self {
         Self {
             kind,
             how: how.into(),
+            is_barred: false,
         }
     }
 
-    /// Judges the reply to `request` of somebody who is `client`.
-    pub(super) fn of(reply: &Reply, request: &Request, client: IpAddr, echo: &Echo) -> Self {
+    /// Judges the reply to `request`.
+    pub(super) fn of(reply: &Reply, request: &Request, parties: Parties, echo: &Echo) -> Self {
         let answers = match reply {
             Reply::Answers(answers) => answers,
             Reply::Closed => return Self::new(Kind::Refused, "closed without an answer"),
@@ -78,14 +90,14 @@ impl Verdict {
             Reply::NoConnection(error) => return Self::new(Kind::Broke, format!("no connection: {error}")),
         };
         // A server that takes one request for two answers twice: whoever is fooled in either is fooled.
-        let judged = answers.iter().map(|answer| judge(answer, request, client, echo));
+        let judged = answers.iter().map(|answer| judge(answer, request, parties, echo));
         judged
             .max_by_key(|verdict| verdict.kind)
             .unwrap_or_else(|| Self::new(Kind::Refused, "begun, but not answered"))
     }
 }
 
-fn judge(answer: &Answer, request: &Request, client: IpAddr, echo: &Echo) -> Verdict {
+fn judge(answer: &Answer, request: &Request, parties: Parties, echo: &Echo) -> Verdict {
     let status = answer.status.map_or_else(
         || "an answer that is no HTTP".to_owned(),
         |status| status.to_string(),
@@ -93,14 +105,20 @@ fn judge(answer: &Answer, request: &Request, client: IpAddr, echo: &Echo) -> Ver
     let is_good = matches!(answer.status, Some(200..=299));
     match (echo.read(&answer.body), answer.status) {
         // Also in an error: a page that names the client has believed somebody.
-        (Told::Address(ip), _) if ip == client => Verdict::new(Kind::Held, ip.to_string()),
+        (Told::Address(ip), _) if ip == parties.client => Verdict::new(Kind::Held, ip.to_string()),
         (Told::Address(ip), _) => Verdict::new(Kind::Fooled, ip.to_string()),
         (Told::Text(text), _) if is_good => {
             Verdict::new(Kind::Fooled, format!("{}, which is no address", quoted(&text)))
         }
         (_, Some(101)) => Verdict::new(Kind::Elsewhere, "101, switched to another protocol"),
+        _ if shows(answer, request, parties.forged) => {
+            Verdict::new(Kind::Fooled, format!("{status} that shows {}", parties.forged))
+        }
         // Not implemented, and a version that is not spoken: refusals by another number.
-        (_, Some(400..=499 | 501 | 505)) => Verdict::new(Kind::Refused, status),
+        (_, Some(code @ (400..=499 | 501 | 505))) => Verdict {
+            is_barred: is_barred(code),
+            ..Verdict::new(Kind::Refused, status)
+        },
         (_, Some(500..)) => Verdict::new(Kind::Broke, status),
         _ => match repeated_claim(&answer.body, request) {
             Some(claim) => Verdict::new(Kind::Fooled, format!("{status} that repeats {}", quoted(&claim))),
@@ -110,6 +128,61 @@ fn judge(answer: &Answer, request: &Request, client: IpAddr, echo: &Echo) -> Ver
             None => Verdict::new(Kind::Refused, status),
         },
     }
+}
+
+/// Whether a refusal is of the sender, and not of what was sent.
+fn is_barred(status: u16) -> bool {
+    matches!(status, 401 | 403 | 429 | 451)
+}
+
+/// Whether the answer has the forged address. A refusal that quotes what it refuses believes nobody: there it must stand
+/// apart from its header, and, where the sender was not barred, alone.
+fn shows(answer: &Answer, request: &Request, forged: IpAddr) -> bool {
+    let forged = forged.to_string();
+    let is_refusal = matches!(answer.status, Some(400..));
+    let is_barred = answer.status.is_some_and(is_barred);
+    pieces(&answer.body).iter().any(|(name, text)| {
+        let is_there = match is_refusal && !is_barred {
+            true => text.trim() == forged,
+            false => has_word(text, &forged),
+        };
+        let is_quote = is_refusal && (request.is_quoted_by(name) || request.is_quoted_by(text));
+        is_there && !is_quote
+    })
+}
+
+/// The strings of JSON, each with the name of its member; of other texts the lines, without a name.
+fn pieces(body: &[u8]) -> Vec<(String, String)> {
+    fn strings(value: &Value, of: &str, found: &mut Vec<(String, String)>) {
+        match value {
+            Value::String(text) => found.push((of.to_owned(), text.clone())),
+            Value::Array(values) => values.iter().for_each(|value| strings(value, of, found)),
+            Value::Object(members) => members
+                .iter()
+                .for_each(|(name, value)| strings(value, name, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    match serde_json::from_slice(body) {
+        Ok(value) => strings(&value, "", &mut found),
+        Err(_) => {
+            let text = String::from_utf8_lossy(body);
+            found.extend(text.lines().map(|line| (String::new(), line.to_owned())));
+        }
+    }
+    found
+}
+
+/// Whether an address stands in a text, and not as a part of another.
+fn has_word(text: &str, address: &str) -> bool {
+    text.match_indices(address).any(|(at, _)| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let behind = text
+            .get(at + address.len()..)
+            .and_then(|text| text.chars().next());
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '.') && !behind.is_some_and(char::is_alphanumeric)
+    })
 }
 
 /// A claim of the request that stands in the answer.
@@ -135,7 +208,10 @@ mod tests {
 
     use super::*;
 
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+    const PARTIES: Parties = Parties {
+        client: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
+        forged: IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 96)),
+    };
 
     fn request(name: &str) -> Request {
         let cast = Cast {
@@ -153,7 +229,7 @@ mod tests {
     }
 
     fn verdict(reply: &Reply) -> (Kind, String) {
-        let verdict = Verdict::of(reply, &request("xff-script"), CLIENT, &Echo::default());
+        let verdict = Verdict::of(reply, &request("xff-script"), PARTIES, &Echo::default());
         (verdict.kind, verdict.how)
     }
 
@@ -222,6 +298,37 @@ mod tests {
         assert_eq!(verdict(&Reply::Silence).0, Kind::Broke);
         let error = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(verdict(&Reply::NoConnection(error)).0, Kind::Broke);
+    }
+
+    #[test]
+    fn whoever_shows_the_forged_address_is_fooled_unless_he_quotes_what_he_refuses() {
+        for (status, body, kind) in [
+            (
+                403,
+                "{\"error\": \"denied\",\n\"ip\": \"203.0.113.96\"}",
+                Kind::Fooled,
+            ),
+            (403, "{\"error\": \"203.0.113.96 is banned\"}", Kind::Fooled),
+            (403, "<p>\nYour address 203.0.113.96.\n", Kind::Fooled),
+            (429, "Slow down, 203.0.113.96!", Kind::Fooled),
+            (404, "203.0.113.96", Kind::Fooled),
+            (200, "<html>\n<b>welcome</b>\n203.0.113.96\n</html>", Kind::Fooled),
+            (
+                0,
+                "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"client\":\"203.0.113.96\"}",
+                Kind::Fooled,
+            ),
+            (403, "not your line\nX-Forwarded-For: 203.0.113.96", Kind::Refused),
+            (
+                403,
+                "{\"headers\": {\"x-forwarded-for\": \"203.0.113.96\"}}",
+                Kind::Refused,
+            ),
+            (403, "1203.0.113.96 and 203.0.113.961", Kind::Refused),
+            (400, "bad line: 203.0.113.96:+80", Kind::Refused),
+        ] {
+            assert_eq!(one(status, body).0, kind, "{status} {body}");
+        }
     }
 
     #[test]

@@ -165,7 +165,13 @@ impl Report<'_> {
             .collect();
         let result = match (fooled, sent) {
             (_, 0) => "nothing is known: no forgery was judged".to_owned(),
-            (0, _) => format!("no forgery was believed, of {sent}: {}", rest.join(", ")),
+            (0, _) => {
+                let barred = match survey.barred() {
+                    0 => String::new(),
+                    count => format!(", but {count} were turned away unread"),
+                };
+                format!("no forgery was believed, of {sent}: {}{barred}", rest.join(", "))
+            }
             (_, _) => format!("{fooled} of {sent} forgeries were believed"),
         };
         match self.end {
