@@ -389,6 +389,25 @@ fn certificates_are_checked_unless_that_is_waived() {
 }
 
 #[test]
+fn who_takes_everybody_for_its_proxy_is_told_so() {
+    let (server, _silences) = scripted(|_, _| ok("127.0.0.1"));
+    let exit = probed(&[&url(server), "--from", "127.0.0.2"]);
+    assert_eq!(exit.status, Some(1), "{exit:#?}");
+    let last = exit.stdout.lines().last().unwrap();
+    assert!(
+        last.starts_with("everybody is taken for 127.0.0.1, a proxy: "),
+        "{last}"
+    );
+    // From there nobody can know.
+    let exit = probed(&[&url(server)]);
+    assert_eq!(exit.status, Some(0), "{exit:#?}");
+    assert!(exit.stdout.contains("--from 127.0.0.2 tells"), "{exit:#?}");
+    // Who expects it knows better.
+    let expected = probed(&[&url(server), "--from", "127.0.0.2", "--expect", "127.0.0.1"]);
+    assert_eq!(expected.status, Some(0), "{expected:#?}");
+}
+
+#[test]
 fn what_is_no_echo_is_told_with_the_mend() {
     let edge = edge("from = \"peer\"");
     for (path, args, told) in [

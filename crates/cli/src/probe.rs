@@ -111,8 +111,10 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
     let report = Report {
         url,
         agent: AGENT,
+        is_blind: args.expect.is_none() && client.is_loopback() && client != threshold.from,
         to: plan.door.to,
         from: threshold.from,
+        is_from_chosen: args.from.is_some(),
         survey: &survey,
         end: &end,
         mends: mends().map_err(|error| ours(&error))?,
@@ -123,6 +125,7 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
     }
     Ok(match end {
         End::Stopped => Status::Stopped,
+        _ if report.is_blind => Status::Negative,
         _ if survey.count(Kind::Fooled) + survey.count(Kind::Broke) > 0 => Status::Negative,
         End::Whole => Status::Done,
         End::Late | End::Changed(_) => Status::Unavailable,

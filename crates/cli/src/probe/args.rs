@@ -11,7 +11,7 @@ use super::target::Target;
 /// What stands behind the options.
 pub(crate) const HELP: &str = "\
 Examples:
-  truehop probe http://127.0.0.1:8080/whoami
+  truehop probe http://127.0.0.1:8080/whoami --from 127.0.0.2
   truehop probe https://files.example.com/whoami --expect 203.0.113.95
   truehop probe http://192.168.0.10/ip --echo-json /origin --trusted 192.168.0.20
 

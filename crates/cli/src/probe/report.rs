@@ -24,6 +24,10 @@ pub(super) struct Report<'a> {
     pub(super) to: SocketAddr,
     /// This end of the connections.
     pub(super) from: IpAddr,
+    /// Whether somebody chose it.
+    pub(super) is_from_chosen: bool,
+    /// Whether everybody is taken for the deployment's own proxy.
+    pub(super) is_blind: bool,
     pub(super) survey: &'a Survey<'a>,
     pub(super) end: &'a End,
     pub(super) mends: BTreeMap<String, Mend>,
@@ -69,7 +73,7 @@ impl Report<'_> {
             End::Changed(_) => "changed",
         };
         serde_json::to_string_pretty(&json!({
-            "url": self.url, "to": self.to, "from": self.from, "agent": self.agent, "client": survey.client,
+            "url": self.url, "to": self.to, "from": self.from, "agent": self.agent, "client": survey.client, "is_blind": self.is_blind,
             "ended": ended, "honest": survey.honest, "counts": counts, "forgeries": forgeries, "not_sent": not_sent,
             "mends": mends, "notes": self.notes(),
         }))
@@ -84,7 +88,21 @@ impl Report<'_> {
         let Self { survey, from, .. } = self;
         let client = survey.client;
         let mut notes = Vec::new();
-        if client != *from {
+        if self.is_blind {
+            notes.push(format!(
+                "{client} is not our address ({from} is) and nobody's out there: it is that of a proxy on the \
+                 deployment's own machine, whose claim about us is not read. So everybody is taken for {client}, \
+                 and forgeries prove nothing. truehop recipe shows what each side must say"
+            ));
+        } else if client == *from && client.is_loopback() && !self.is_from_chosen {
+            notes.push(format!(
+                "behind a proxy on this machine that is not heard, everybody would look like {client}, too; {} tells",
+                match client.is_ipv4() {
+                    true => "--from 127.0.0.2",
+                    false => "another machine",
+                }
+            ));
+        } else if client != *from {
             let mut note =
                 format!("the deployment takes us for {client}; this end of the connection is {from}. ");
             note += match is_near(client) && !is_near(self.to.ip()) {

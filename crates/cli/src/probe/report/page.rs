@@ -174,6 +174,10 @@ impl Report<'_> {
             }
             (_, _) => format!("{fooled} of {sent} forgeries were believed"),
         };
+        let result = match self.is_blind {
+            true => format!("everybody is taken for {}, a proxy: {result}", survey.client),
+            false => result,
+        };
         match self.end {
             End::Whole => result,
             _ => format!("{result}, and not all were tried"),
