@@ -53,7 +53,17 @@ impl FromStr for Target {
         if host.is_empty() {
             return Err(SHAPE.to_owned());
         }
-        let port = uri.port_u16().unwrap_or(usual);
+        let named = named
+            .and_then(|named| named.strip_prefix(host))
+            .unwrap_or_default();
+        let port = match named.strip_prefix(':') {
+            None => usual,
+            Some(port) => match port.parse() {
+                Ok(number @ 1..) if port.bytes().all(|byte| byte.is_ascii_digit()) => number,
+                _ => return Err(format!("{port:?} is no port from 1 to 65535; {SHAPE}")),
+            },
+        };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
             is_tls,
             authority: match port == usual {
@@ -61,7 +71,10 @@ impl FromStr for Target {
                 false => format!("{host}:{port}"),
             },
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+            path: match path.starts_with('/') {
+                true => path.to_owned(),
+                false => format!("/{path}"),
+            },
             port,
         })
     }
@@ -88,6 +101,7 @@ mod tests {
             ("http://a:80/w?x=1", false, "a", "a", "/w?x=1", 80),
             ("https://a/w", true, "a", "a", "/w", 443),
             ("https://a:8443/w", true, "a", "a:8443", "/w", 8443),
+            ("http://a?x", false, "a", "a", "/?x", 80),
             ("http://[::1]:8080/w", false, "::1", "[::1]:8080", "/w", 8080),
         ] {
             let target: Target = url.parse().unwrap();
@@ -108,6 +122,12 @@ mod tests {
             "http:///whoami",
             "http://me@a/",
             "http://a b/",
+            "http://a:99999/",
+            "http://a:abc/",
+            "http://a:/",
+            "http://a:0/w",
+            "http://a:+80/",
+            "https://[::1]:/w",
             "",
         ] {
             let refused = url.parse::<Target>().unwrap_err();
