@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::{fs, thread};
 
@@ -449,7 +450,7 @@ fn what_is_no_echo_is_told_with_the_mend() {
 fn verdicts_after_a_change_are_given_up() {
     // It shuts us out after forty requests, and takes us for somebody else.
     for (later, told) in [
-        ("HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n", "429"),
+        ("HTTP/1.1 404 Gone\r\nContent-Length: 0\r\n\r\n", "404"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n192.0.2.9",
             "192.0.2.9 now",
@@ -475,7 +476,51 @@ fn verdicts_after_a_change_are_given_up() {
         assert_eq!(count(&report, "doubtful"), 25, "{}", report["counts"]);
         let notes = report["notes"].to_string();
         assert!(notes.contains(told), "{notes}");
+        let doubtful = report["doubtful"].as_array().unwrap();
+        assert_eq!((doubtful.len(), &doubtful[0]["over"]), (25, &"h1".into()));
     }
+}
+
+#[test]
+fn a_forgery_that_brings_the_server_down_is_named() {
+    let is_down = AtomicBool::new(false);
+    let (server, _silences) = scripted(move |request, _| {
+        is_down.fetch_or(request.contains("host=\"\r\n"), Ordering::Relaxed);
+        match is_down.load(Ordering::Relaxed) {
+            true => Some("HTTP/1.1 502 Gone\r\nContent-Length: 0\r\n\r\n".to_owned()),
+            false => ok("127.0.0.1"),
+        }
+    });
+    let (status, report) = reported(&[&url(server)]);
+    assert_eq!(
+        (status, &report["ended"]),
+        (Some(69), &"changed".into()),
+        "{report:#}"
+    );
+    let last = report["doubtful"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["name"], "forwarded-open-quote-host");
+    let notes = report["notes"].to_string();
+    assert!(
+        notes.contains("to forwarded-open-quote-host, the last"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn who_is_slowed_down_is_asked_honestly_at_once() {
+    // The third forgery comes too often, and so does whatever follows.
+    let (server, _silences) = scripted(|_, before| match before {
+        ..5 => ok("127.0.0.1"),
+        _ => Some("HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n".to_owned()),
+    });
+    let (status, report) = reported(&[&url(server)]);
+    assert_eq!(
+        (status, count(&report, "refused")),
+        (Some(69), 0),
+        "{}",
+        report["counts"]
+    );
+    assert_eq!(count(&report, "doubtful"), 3, "{}", report["counts"]);
 }
 
 #[test]
@@ -493,7 +538,8 @@ fn a_server_that_breaks_does_not_hold() {
 #[test]
 fn what_is_known_is_told_when_somebody_stops_it() {
     let (server, silences) = scripted(|_, before| match before {
-        ..10 => ok("127.0.0.1"),
+        // Three honest ones, 25 forgeries, an honest one, and four forgeries.
+        ..33 => ok("127.0.0.1"),
         _ => None,
     });
     let mut probe = Process::start("truehop probe", command(&[&url(server), "--rate", "1000"]));
@@ -504,10 +550,13 @@ fn what_is_known_is_told_when_somebody_stops_it() {
     assert_eq!(exit.status, Some(130), "{exit:#?}");
     let last = exit.stdout.lines().last().unwrap();
     assert_eq!(
-        last, "no forgery was believed, of 7: 7 held, and not all were tried",
+        last, "no forgery was believed, of 25: 25 held, and not all were tried",
         "{exit:#?}"
     );
-    assert!(probe.said(Stream::Out).contains("stopped before the end"));
+    let said = probe.said(Stream::Out);
+    assert!(said.contains("stopped before the end"), "{said}");
+    // What nobody honest came after is given up.
+    assert!(said.contains("4 verdicts are not counted"), "{said}");
 }
 
 #[test]

@@ -107,6 +107,7 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
         end = timeout(LONGEST, survey.run(&plan, &bar)) => end.unwrap_or(End::Late),
         () = stop.asked() => End::Stopped,
     };
+    survey.give_up();
     bar.finish_and_clear();
     let report = Report {
         url,

@@ -41,7 +41,10 @@ impl Report<'_> {
         let counts: BTreeMap<&str, usize> = Kind::ALL
             .iter()
             .map(|kind| (kind.name(), survey.count(*kind)))
-            .chain([("not_sent", survey.not_sent.len()), ("doubtful", survey.doubtful)])
+            .chain([
+                ("not_sent", survey.not_sent.len()),
+                ("doubtful", survey.doubtful.len()),
+            ])
             .collect();
         let forgeries: Vec<Value> = survey
             .findings
@@ -60,6 +63,15 @@ impl Report<'_> {
             .iter()
             .map(|(forgery, reason)| json!({"name": forgery.name, "family": forgery.family, "reason": reason.code()}))
             .collect();
+        let doubtful: Vec<Value> = survey
+            .doubtful
+            .iter()
+            .map(
+                |Finding {
+                     forgery, language, ..
+                 }| json!({"name": forgery.name, "over": over(*language)}),
+            )
+            .collect();
         let is_cause = |family: &String| {
             let mut fooled = self.of(Kind::Fooled);
             fooled.any(|finding| causes.family_of(finding.forgery) == family)
@@ -74,7 +86,7 @@ impl Report<'_> {
         };
         serde_json::to_string_pretty(&json!({
             "url": self.url, "to": self.to, "from": self.from, "agent": self.agent, "client": survey.client, "is_blind": self.is_blind,
-            "ended": ended, "honest": survey.honest, "counts": counts, "forgeries": forgeries, "not_sent": not_sent,
+            "ended": ended, "honest": survey.honest, "counts": counts, "forgeries": forgeries, "not_sent": not_sent, "doubtful": doubtful,
             "mends": mends, "notes": self.notes(),
         }))
     }
@@ -143,12 +155,24 @@ impl Report<'_> {
         match self.end {
             End::Whole => {}
             End::Stopped => notes.push("stopped before the end; what is above is what was known by then".to_owned()),
-            End::Late => notes.push("it took too long, and was ended; a higher --rate takes less".to_owned()),
+            End::Late => notes.push(
+                "it took 15 minutes, and was ended. Likely the server neither says where an answer ends nor closes, so \
+                 that each was waited for; a lower --timeout, or a higher --rate, takes less"
+                    .to_owned(),
+            ),
             End::Changed(what) => notes.push(format!(
                 "ended early: when asked honestly once more, {what}. Perhaps it has shut us out, or several addresses \
-                 lead out from here. {} verdicts since it was last asked are not counted; a lower --rate may help",
-                survey.doubtful
+                 lead out from here; a lower --rate may help. Or a forgery brought it down"
             )),
+        }
+        if let (Some(first), Some(last)) = (survey.doubtful.first(), survey.doubtful.last()) {
+            notes.push(format!(
+                "{} verdicts are not counted, since nothing honest was answered after them: from {} to {}, the last \
+                 that was sent",
+                survey.doubtful.len(),
+                first.name(),
+                last.name()
+            ));
         }
         notes
     }

@@ -81,8 +81,8 @@ pub(super) struct Survey<'a> {
     pub(super) findings: Vec<Finding<'a>>,
     /// How many of the findings an honest request has confirmed.
     pub(super) confirmed: usize,
-    /// How many verdicts were given up.
-    pub(super) doubtful: usize,
+    /// Whose verdicts were given up, since no honest request came after them that was answered as the first.
+    pub(super) doubtful: Vec<Finding<'a>>,
     /// What was left out, and why.
     pub(super) not_sent: Vec<(&'a Forgery, NotSent)>,
     /// How many honest requests were answered as the first.
@@ -95,6 +95,17 @@ pub(super) struct Finding<'a> {
     pub(super) forgery: &'a Forgery,
     pub(super) language: Language,
     pub(super) verdict: Verdict,
+}
+
+impl Finding<'_> {
+    /// By which reports call it.
+    pub(super) fn name(&self) -> String {
+        let name = &self.forgery.name;
+        match self.language {
+            Language::Http1 => name.clone(),
+            Language::Http2 => format!("{name}/h2"),
+        }
+    }
 }
 
 /// Why a forgery proves nothing here.
@@ -195,7 +206,7 @@ impl<'a> Survey<'a> {
             client,
             findings: Vec::new(),
             confirmed: 0,
-            doubtful: 0,
+            doubtful: Vec::new(),
             not_sent: Vec::new(),
             honest: 0,
         }
@@ -246,7 +257,8 @@ impl<'a> Survey<'a> {
                         verdict = Verdict::new(Kind::Fooled, how);
                     }
                 }
-                let is_alarming = verdict.kind == Kind::Broke;
+                // Barred may mean that we are shut out, whatever we claim.
+                let is_alarming = verdict.kind == Kind::Broke || verdict.is_barred;
                 self.findings.push(Finding {
                     forgery,
                     language: *language,
@@ -279,6 +291,11 @@ impl<'a> Survey<'a> {
         self.findings.iter().filter(is).count()
     }
 
+    /// Gives up what no honest request has confirmed. To be called when the run has ended, however it did.
+    pub(super) fn give_up(&mut self) {
+        self.doubtful = self.findings.split_off(self.confirmed);
+    }
+
     async fn confirm(&mut self, plan: &Plan<'a>, pace: &mut Interval, language: Language) -> Option<End> {
         pace.tick().await;
         let what = match plan.ask_honestly(language).await {
@@ -290,8 +307,6 @@ impl<'a> Survey<'a> {
             Ok(ip) => format!("it takes us for {ip} now"),
             Err(NoEcho { what, .. }) => format!("it {what} now"),
         };
-        self.doubtful = self.findings.len() - self.confirmed;
-        self.findings.truncate(self.confirmed);
         Some(End::Changed(what))
     }
 }

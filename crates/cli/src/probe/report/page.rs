@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use truehop_forgeries::Language;
-
 use super::Report;
 use crate::probe::cause::Causes;
 use crate::probe::survey::{End, Finding, NotSent};
@@ -202,12 +200,12 @@ fn by_family<'a>(findings: &[&'a Finding<'a>]) -> Vec<(&'a str, Vec<&'a Finding<
 fn listed(kind: Kind, family: &str, findings: &[&Finding<'_>], all: bool) -> String {
     let shown = if all { findings.len() } else { SHOWN };
     let mut text = format!("\n{}: {family} ({})\n", kind.name(), findings.len());
-    let names = findings.iter().take(shown).map(|finding| name(finding).len());
+    let names = findings.iter().take(shown).map(|finding| finding.name().len());
     let width = names.max().unwrap_or_default();
     let taken = if kind == Kind::Fooled { "taken for " } else { "" };
     for finding in findings.iter().take(shown) {
         let how = &finding.verdict.how;
-        let _ = writeln!(text, "  {:width$}  {taken}{how}", name(finding));
+        let _ = writeln!(text, "  {:width$}  {taken}{how}", finding.name());
         if kind == Kind::Fooled {
             let seen = match finding.forgery.seen.as_slice() {
                 [] => String::new(),
@@ -225,16 +223,8 @@ fn listed(kind: Kind, family: &str, findings: &[&Finding<'_>], all: bool) -> Str
 
 /// The names of a family's forgeries, and nothing else.
 fn named(family: &str, findings: &[&Finding<'_>]) -> String {
-    let names: Vec<String> = findings.iter().map(|finding| name(finding)).collect();
+    let names: Vec<String> = findings.iter().map(|finding| finding.name()).collect();
     wrapped(&format!("  {family}: "), &names.join(", "))
-}
-
-fn name(finding: &Finding<'_>) -> String {
-    let name = &finding.forgery.name;
-    match finding.language {
-        Language::Http1 => name.clone(),
-        Language::Http2 => format!("{name}/h2"),
-    }
 }
 
 /// Running text, in lines that begin below each other.
