@@ -15,10 +15,8 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use truehop_forgeries::{Answer, Exchange, Language, Request, State};
 
-/// For how long a server that does not close is listened to after its answer, which may be one of two: at least so long.
-const MOMENT: Duration = Duration::from_millis(50);
-/// And at most so long.
-const LONG_MOMENT: Duration = Duration::from_secs(1);
+/// A server that does not close may answer twice. It is listened to for twice the time of its answer, and so much more.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -97,6 +95,7 @@ impl Door {
         timeout(self.patience, self.connect_at_leisure(protocols))
             .await
             .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+            .map_err(|error| tame(&error))
     }
 
     async fn connect_at_leisure(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Threshold)> {
@@ -126,6 +125,12 @@ impl Door {
         }
         Ok((Box::new(tls), threshold))
     }
+}
+
+/// An error without anything that a terminal obeys: it may have names out of the server's certificate.
+fn tame(error: &io::Error) -> io::Error {
+    let told: String = error.to_string().chars().filter(|c| !c.is_control()).collect();
+    io::Error::new(error.kind(), told)
 }
 
 /// What can be talked over.
@@ -159,7 +164,7 @@ async fn converse(wire: &mut dyn Wire, exchange: &mut Exchange, bytes: &[u8]) {
         let _ = send(wire, &reply).await;
         match state {
             State::Open => {}
-            State::Answered => lingers = Some(asked.elapsed().clamp(MOMENT, LONG_MOMENT)),
+            State::Answered => lingers = Some(asked.elapsed() * 2 + MOMENT),
             State::Over => return,
         }
     }
@@ -168,4 +173,44 @@ async fn converse(wire: &mut dyn Wire, exchange: &mut Exchange, bytes: &[u8]) {
 async fn send(wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
     wire.write_all(bytes).await?;
     wire.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::sleep;
+    use truehop_forgeries::{Cast, Forgery, Place};
+
+    use super::*;
+
+    impl Wire for DuplexStream {}
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_answer_may_take_as_long_as_the_first_and_longer() {
+        let cast = Cast {
+            forged: [203, 0, 113, 96].into(),
+            trusted: [127, 0, 0, 1].into(),
+        };
+        let place = Place {
+            host: "a",
+            path: "/",
+            beside: &[],
+        };
+        let request = Forgery::honest().request(&cast, &place);
+        let (mut exchange, bytes) = Exchange::begin(&request, Language::Http1);
+        let (mut near, mut far) = duplex(4096);
+        let server = async {
+            for work in [1500, 3000] {
+                sleep(Duration::from_millis(work)).await;
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
+                far.write_all(answer).await.unwrap();
+            }
+            sleep(Duration::from_secs(3600)).await;
+        };
+        tokio::select! {
+            () = converse(&mut near, &mut exchange, &bytes) => {}
+            () = server => {}
+        }
+        assert_eq!(exchange.end().len(), 2);
+    }
 }

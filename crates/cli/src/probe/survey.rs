@@ -14,12 +14,15 @@ use truehop_forgeries::{Answer, Cast, Forgery, Language, Place, Request};
 use super::AGENT;
 use super::door::{Door, Reply};
 use super::echo::{Echo, Told};
-use super::verdict::{Kind, Parties, Verdict, quoted};
+use super::verdict::{Kind, Parties, Verdict, quoted, shown};
 
 /// After so many forgeries an honest request is sent.
 const HONEST_EVERY: usize = 25;
 /// With so many honest requests it begins: one address for all of them.
 const HONEST_FIRST: usize = 3;
+
+/// So many places of addresses in an answer are named at most.
+const NAMED: usize = 5;
 
 /// Whom forgeries claim to be: addresses for documentation (RFC 5737), which nobody has.
 const FORGED: [Ipv4Addr; 3] = [
@@ -353,10 +356,14 @@ fn address(reply: &Reply, echo: &Echo, path: &str) -> Result<IpAddr, NoEcho> {
                 [] => format!(
                     "at {path} it must tell whom it takes for its client; truehop probe --help shows how"
                 ),
-                found => format!(
-                    "there are addresses at {}: say which with --echo-json",
-                    found.join(" ")
-                ),
+                found => {
+                    let named: Vec<String> = found.iter().take(NAMED).map(|at| shown(at)).collect();
+                    let more = if found.len() > NAMED { " and elsewhere" } else { "" };
+                    format!(
+                        "there are addresses at {}{more}: say which with --echo-json",
+                        named.join(" ")
+                    )
+                }
             };
             trouble(what, &help)
         }
@@ -429,6 +436,18 @@ mod tests {
                 "{\"origin\": \"192.0.2.1\"}",
                 "no client's address",
                 "/origin: say which with --echo-json",
+            ),
+            (
+                200,
+                "{\"\\u001b[2J\": \"192.0.2.1\"}",
+                "no client's address",
+                "/\\u{1b}[2J: say",
+            ),
+            (
+                200,
+                "{\"a\": [\"::1\", \"::1\", \"::1\", \"::1\", \"::1\", \"::1\"]}",
+                "no client's address",
+                "at /a/0 /a/1 /a/2 /a/3 /a/4 and elsewhere: say",
             ),
             (200, "<html>\n</html>", "no client's address", "at /w"),
             (

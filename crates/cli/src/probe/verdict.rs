@@ -193,11 +193,16 @@ fn repeated_claim(body: &[u8], request: &Request) -> Option<String> {
     Some(String::from_utf8_lossy(claim).into_owned())
 }
 
-/// In quotes, short, and without anything that a terminal obeys.
+/// Something that a server said, in quotes.
 pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", shown(text))
+}
+
+/// Something that a server said, short, and without anything that a terminal obeys.
+pub(super) fn shown(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).collect();
     let more = if shown.len() < text.len() { "..." } else { "" };
-    format!("\"{}{more}\"", shown.escape_debug())
+    format!("{}{more}", shown.escape_debug())
 }
 
 #[cfg(test)]
