@@ -348,7 +348,8 @@ mod tests {
         assert_eq!(heard(b""), (State::Open, vec![]));
         // A server that says goodbye before it answers, or while it does.
         let goodbye: (u8, u8, &[u8]) = (GOAWAY, 0, &[0x80, 0, 0, 1, 0, 0, 0, 0]);
-        let (begin, end): ((u8, u8, &[u8]), (u8, u8, &[u8])) = ((DATA, 0, b"a"), (DATA, END_STREAM, b"b"));
+        let begin: (u8, u8, &[u8]) = (DATA, 0, b"a");
+        let end: (u8, u8, &[u8]) = (DATA, END_STREAM, b"b");
         for parts in [[goodbye, head, begin, end], [head, begin, goodbye, end]] {
             assert_eq!(heard(&frames(&parts)).1[0].body, b"ab");
         }
