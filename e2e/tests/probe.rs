@@ -110,7 +110,7 @@ fn our_own_edge_holds() {
     // Nothing of a progress bar where nobody looks.
     assert_eq!(exit.stderr, "");
 
-    let (status, report) = reported(&[&url(edge.address()), "--from", "127.0.0.77"]);
+    let (status, report) = reported(&[&url(edge.address()), "--from", "::ffff:127.0.0.77"]);
     assert_eq!(
         (status, &report["client"]),
         (Some(0), &"127.0.0.77".into()),
@@ -439,6 +439,8 @@ fn what_is_no_echo_is_told_with_the_mend() {
         &["localhost:80"][..],
         &["http://127.0.0.1/", "--rate", "0"],
         &["http://127.0.0.1/", "--insecure"],
+        &["http://127.0.0.1/", "--echo-json", "client."],
+        &["http://127.0.0.1:99999/"],
         &[],
     ] {
         let exit = Process::start("truehop probe", command(args)).wait();

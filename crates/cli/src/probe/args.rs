@@ -59,7 +59,7 @@ pub(crate) struct ProbeArgs {
     #[arg(long, value_name = "IPV4", default_value_t = Ipv4Addr::LOCALHOST)]
     pub(crate) trusted: Ipv4Addr,
     /// Connect from this address of this machine.
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = |text: &str| text.parse().map(|ip: IpAddr| ip.to_canonical()))]
     pub(crate) from: Option<IpAddr>,
     /// Requests a second.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -1,6 +1,5 @@
 //! The address in an answer.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
@@ -51,9 +50,9 @@ impl Echo {
 
 /// A JSON pointer (RFC 6901), or names with dots between.
 impl FromStr for Echo {
-    type Err = Infallible;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let names: Vec<String> = match text.strip_prefix('/') {
             Some(pointer) => pointer
                 .split('/')
@@ -61,7 +60,10 @@ impl FromStr for Echo {
                 .collect(),
             None => text.split('.').map(str::to_owned).collect(),
         };
-        Ok(Self { names: Some(names) })
+        match names.iter().any(String::is_empty) {
+            true => Err("a name is empty; write it as /request/ip or request.ip"),
+            false => Ok(Self { names: Some(names) }),
+        }
     }
 }
 
@@ -176,5 +178,8 @@ mod tests {
         );
         assert_eq!(Echo::elsewhere(body), ["/a/b~1c/1", "/client", "/origin"]);
         assert!(Echo::elsewhere(b"203.0.113.9").is_empty());
+        for unnamed in ["", "/", "client.", "a..b", "/a/"] {
+            assert!(unnamed.parse::<Echo>().is_err(), "{unnamed}");
+        }
     }
 }
