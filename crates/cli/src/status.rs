@@ -12,7 +12,7 @@ pub(crate) enum Status {
     /// All went well.
     Done = 0,
     /// The answer is no: `explain` found no client, a batch held a line that is no case, `drop verify` found a
-    /// difference, or `probe` a forgery that was believed or broke something.
+    /// difference, or `probe` a forgery that was believed or broke something, or everybody taken for a proxy.
     Negative = 1,
     /// The command line cannot be understood (`EX_USAGE`).
     Usage = 64,
@@ -37,8 +37,8 @@ impl Status {
     pub(crate) const HELP: &'static str = "\
 Exit status:
     0  all went well
-    1  explain found no client, a line of --batch is no case, drop verify found a difference, or probe a
-       forgery that was believed or broke something
+    1  explain found no client, or a line of --batch is no case; drop verify found a difference; probe
+       found a forgery that was believed or broke something, or everybody taken for a proxy
    64  the command line cannot be understood, or asks for what the config does not have or nobody agreed to
    69  an address to listen on is taken or not ours; what is to be probed does not answer as it must
    70  a part of the server ended by itself; the log says more

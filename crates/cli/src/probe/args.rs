@@ -15,9 +15,9 @@ Examples:
   truehop probe https://files.example.com/whoami --expect 203.0.113.95
   truehop probe http://192.168.0.10/ip --echo-json /origin --trusted 192.168.0.20
 
-What the deployment must have, at the path of the URL, until you are done: an answer that tells whom it takes for its
-client, as JSON with a member \"client\" or as a line of text with the address alone. Where your application decides by
-the address, take it from the same place:
+What the deployment must have, at the path of the URL, until you are done: an answer to everybody that tells whom it \
+takes for its client, as JSON with a member \"client\" or as a line of text with the address alone. Where your \
+application decides by the address, take it from the same place:
 
   Truehop   [[route]]
             path = \"/whoami\"
@@ -42,7 +42,7 @@ Verdicts:
   refused    answered 4xx, or closed without an answer
   elsewhere  answered by something that names no client: a redirect, another page
   broke      an error of the server's own (5xx), or no answer in time
-  fooled     answered with another address, or with what is none";
+  fooled     answered with another address, or with what is none; or let in by a claim";
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ProbeArgs {
