@@ -1,3 +1,7 @@
+//! What other programs make of our archives.
+//!
+//! Invariant: what is judged is the bytes, whole and in slices; nothing of how they were made.
+
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::process::Command;
