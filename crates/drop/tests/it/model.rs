@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::StatusCode;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use truehop_drop::DropConfig;
 
 use self::reference::{Asks, File, Flight, Hold, Model, Part};
 use crate::support::*;
@@ -547,25 +548,53 @@ impl Both {
     }
 }
 
+fn of_the_model(config: &mut DropConfig) {
+    config.lease = Duration::from_secs(LEASE);
+    config.grace = Duration::from_secs(GRACE);
+    config.attempts = ATTEMPTS as u32;
+    config.expires = Some(Duration::from_secs(EXPIRES));
+    config.receipts = Duration::from_secs(RECEIPTS);
+}
+
+/// A range that broke off is not under way any more: who fetches in parts may ask for bytes of it beside another part.
+#[tokio::test]
+async fn a_part_of_what_broke_off_is_not_somebody_elses() {
+    let get = |range, shows| Op::Get {
+        who: 0,
+        file: 0,
+        range,
+        shows,
+    };
+    let broken_off = Op::End {
+        request: 0,
+        acknowledged: Some(0),
+        more: 0,
+    };
+    let ops = [
+        get(None, false),
+        get(Some(Span::Some(8, 0)), true),
+        broken_off,
+        get(Some(Span::Some(9, 0)), false),
+    ];
+    let mut both = Both::new(Site::quick(of_the_model), &[10]).await;
+    for op in &ops {
+        both = both.act(op).await.unwrap();
+    }
+    assert_eq!(both.answers.len(), 2);
+}
+
 #[test]
 fn whatever_is_done_the_service_answers_as_the_model_says() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let new = || {
-        Site::quick(|config| {
-            config.lease = Duration::from_secs(LEASE);
-            config.grace = Duration::from_secs(GRACE);
-            config.attempts = ATTEMPTS as u32;
-            config.expires = Some(Duration::from_secs(EXPIRES));
-            config.receipts = Duration::from_secs(RECEIPTS);
-        })
-    };
+    let new = || Site::quick(of_the_model);
     // One for all cases: opening takes longer than most of them. One that has failed is not used again.
     let site = RefCell::new(None);
     let config = Config {
-        cases: 300,
+        // More if `PROPTEST_CASES` says so.
+        cases: Config::default().cases.max(300),
         failure_persistence: None,
         ..Config::default()
     };

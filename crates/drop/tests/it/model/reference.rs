@@ -12,8 +12,9 @@ pub(super) struct Hold {
     pub(super) proxy: bool,
     pub(super) until: u64,
     pub(super) has: Vec<bool>,
-    /// On their way; and those of which nobody has seen whether they arrived.
-    pub(super) under_way: Vec<bool>,
+    /// What requests were granted that have not ended.
+    pub(super) under_way: Vec<Range<usize>>,
+    /// Of these nobody has seen whether they arrived.
     pub(super) unseen: Vec<bool>,
     /// Of requests that broke off: what was acknowledged up to, and the last byte that may be asked for next.
     pub(super) broken: Vec<(usize, usize)>,
@@ -120,7 +121,7 @@ impl Model {
         let Some(hold) = &self.files[f].hold else {
             return false;
         };
-        let had = || union(&[&hold.has, &hold.under_way])[range.clone()].contains(&true);
+        let had = || union(&[&hold.has, &hold.on_their_way()])[range.clone()].contains(&true);
         match asks.shown {
             Some(name) => name == hold.name,
             None => hold.ip == PEOPLE[asks.who].0 && (!self.alive(f) || (asks.part && !had())),
@@ -176,9 +177,8 @@ impl Model {
                     unseen: if belongs {
                         set(old.unseen.clone())
                     } else {
-                        set(union(&[&old.has, &old.unseen, &old.under_way]))
+                        set(old.may_have())
                     },
-                    under_way: none.clone(),
                     broken: if belongs { old.broken.clone() } else { Vec::new() },
                     vouched: belongs && old.vouched,
                     charged: 1,
@@ -214,9 +214,10 @@ impl Model {
         }
         hold.asked += range.len();
         hold.until = self.now + LEASE;
-        hold.under_way[range.clone()].fill(true);
-        let may = union(&[&hold.has, &hold.unseen, &hold.under_way]);
-        hold.may_have_all |= may.iter().all(|byte| *byte) && !range.is_empty();
+        if !range.is_empty() {
+            hold.under_way.push(range.clone());
+            hold.may_have_all |= hold.may_have().iter().all(|byte| *byte);
+        }
         Ok((file, false))
     }
 
@@ -283,6 +284,9 @@ impl Model {
             hold.asked = hold.asked.saturating_sub(range.end - left);
             hold.has[came.clone()].fill(true);
             hold.unseen[came.end..left].fill(true);
+            if let Some(at) = hold.under_way.iter().position(|granted| granted == range) {
+                hold.under_way.remove(at);
+            }
             match next {
                 Some(next) if came.end < *next && *next <= left => hold.vouch(came.end..*next),
                 _ if range.is_empty() => {}
@@ -304,9 +308,8 @@ impl Model {
             // Of one that is not alone, the others are asked when they end.
             let others = alive;
             if !others {
-                hold.under_way.fill(false);
-                let may = union(&[&hold.has, &hold.unseen]);
-                hold.may_have_all &= may.iter().all(|byte| *byte);
+                hold.under_way.clear();
+                hold.may_have_all &= hold.may_have().iter().all(|byte| *byte);
             }
             if flight.cut {
                 file.give_back();
@@ -351,8 +354,12 @@ impl Model {
         self.flights.clear();
         for file in self.files.iter_mut().filter(|file| file.collecting) {
             let hold = file.hold.as_mut().unwrap();
-            hold.unseen = union(&[&hold.unseen, &hold.under_way]);
-            hold.under_way.fill(false);
+            hold.unseen = union(&[&hold.unseen, &hold.on_their_way()]);
+            if hold.may_have_all {
+                // What was written down before is all that is known.
+                hold.unseen.fill(true);
+            }
+            hold.under_way.clear();
             hold.until = self.now + LEASE;
             file.give_back();
         }
@@ -365,6 +372,15 @@ impl Model {
 }
 
 impl Hold {
+    fn on_their_way(&self) -> Vec<bool> {
+        let granted = |byte| self.under_way.iter().any(|range| range.contains(&byte));
+        (0..self.has.len()).map(granted).collect()
+    }
+
+    fn may_have(&self) -> Vec<bool> {
+        union(&[&self.has, &self.unseen, &self.on_their_way()])
+    }
+
     fn vouch(&mut self, bytes: Range<usize>) {
         self.vouched |= self.has[bytes.clone()].contains(&false);
         self.has[bytes].fill(true);
