@@ -309,7 +309,8 @@ impl Request {
                     acknowledged: end(acknowledged),
                     left: end(left).unwrap_or(file.range.start),
                     blame,
-                    // For the catalog to say.
+                    // These two are for the catalog to say.
+                    request: 0,
                     others: false,
                     is_part: self.is_part || (self.is_archive && arrival != Arrival::Whole),
                 };

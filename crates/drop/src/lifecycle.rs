@@ -245,6 +245,8 @@ pub(crate) struct Asker {
     pub(crate) behind_proxy: bool,
     /// They ask for a part: so does a tool that resumes, or that fetches several parts at a time.
     pub(crate) has_range: bool,
+    /// The number of what they ask now. The catalog gives it; what a caller writes is not read.
+    pub(crate) request: u64,
 }
 
 /// Why somebody does not get bytes.
@@ -271,6 +273,8 @@ pub(crate) enum Blame {
 /// How a request of a collection ended, for one file.
 #[derive(Clone, Debug)]
 pub(crate) struct Settlement {
+    /// Its number. The catalog gives it; what a caller writes is not read.
+    pub(crate) request: u64,
     /// What it was granted.
     pub(crate) granted: Range<u64>,
     /// The end of what the recipient has acknowledged of that; `None` when that is not even the head of the answer.
@@ -372,9 +376,9 @@ impl Life {
             .as_ref()
             .filter(|hold| hold.belongs(asker, is_alive, range));
         match (self.phase(terms, now, is_alive), hold) {
-            (Phase::Ready, hold) => Ok(self.leased(terms, now, asker, hold, range).granted(range)),
+            (Phase::Ready, hold) => Ok(self.leased(terms, now, asker, hold, range).granted(asker, range)),
             (Phase::Collecting { .. } | Phase::Closing { .. } | Phase::Uncertain, Some(hold)) => {
-                Ok(self.joined(terms, now, hold, range)?.granted(range))
+                Ok(self.joined(terms, now, hold, range)?.granted(asker, range))
             }
             (Phase::Collecting { until }, None) => Err(Refused::Busy { until }),
             (Phase::Uncertain, None) => Err(Refused::Busy {
@@ -454,7 +458,7 @@ impl Life {
 
     /// The bytes of `range` may leave: all at once if the recipient cannot come to have everything by that; or if that is
     /// little, or would need no last piece, and is written down here; or gated, all but the last piece.
-    fn granted(mut self, range: &Range<u64>) -> (Self, bool) {
+    fn granted(mut self, asker: &Asker, range: &Range<u64>) -> (Self, bool) {
         let size = self.size;
         let Some(hold) = self.hold.as_mut() else {
             return (self, false);
@@ -475,7 +479,7 @@ impl Life {
         let may_complete = !hold.last_piece && is_whole_with(range);
         let is_gated = may_complete && !held_back.is_empty() && !is_whole_with(&held_back);
         hold.last_piece |= may_complete && !is_gated;
-        if let Some(forgotten) = hold.passages.begin(range.clone(), is_gated) {
+        if let Some(forgotten) = hold.passages.begin(asker.request, range.clone(), is_gated) {
             hold.unsettled.widen(forgotten);
         }
         (self, is_gated)
@@ -531,7 +535,7 @@ impl Life {
         hold.asked = hold.asked.saturating_sub(how.granted.end - how.left);
         hold.has(start..acknowledged);
         hold.unsettled.widen(acknowledged..how.left);
-        if let Some(word) = hold.passages.end(&how.granted, acknowledged, how.left, self.size) {
+        if let Some(word) = hold.passages.end(how.request, acknowledged, how.left, self.size) {
             hold.vouched(word);
         }
         // An empty file is whole always; so the head of an answer must have come.

@@ -17,15 +17,19 @@ pub(super) struct Decided {
     pub(super) granted: Vec<Granted>,
 }
 
-/// `files` are those that the claim wants, in its order.
+/// `files` are those that the claim wants, in its order; `request` is the number that it has from now on.
 pub(super) fn decide(
     claim: &Claim,
+    request: u64,
     files: &[FileRecord],
     terms: &Terms,
     now: Timestamp,
     is_alive: impl Fn(&FileRecord) -> bool,
 ) -> Result<Decided, Admission> {
-    let asker = as_one(claim, files, &is_alive);
+    let asker = Asker {
+        request,
+        ..as_one(claim, files, &is_alive)
+    };
     // What was delivered stays for as long as the archive may need it: not when nothing else of it is asked for.
     let goes_on = files
         .iter()

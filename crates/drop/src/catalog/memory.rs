@@ -216,7 +216,14 @@ impl Catalog for MemoryCatalog {
                 return Ok(Admission::Gone);
             };
             let is_alive = |file: &FileRecord| work.is_alive(id, file);
-            let decided = match claim::decide(&claim, &files, work.terms, work.now, is_alive) {
+            let decided = match claim::decide(
+                &claim,
+                work.memory.requests + 1,
+                &files,
+                work.terms,
+                work.now,
+                is_alive,
+            ) {
                 Ok(decided) => decided,
                 Err(refused) => return Ok(refused),
             };
@@ -263,6 +270,7 @@ impl Catalog for MemoryCatalog {
             for (number, mut how) in files {
                 let mut what = Settled::Nothing;
                 if let Some(file) = work.files(id, Which::One(number)).pop() {
+                    how.request = grant.request;
                     how.others = work.is_alive(id, &file);
                     if let Some(life) = file.life.settled(work.terms, work.now, grant.collection, &how) {
                         what = match (file.life.ending, life.state) {

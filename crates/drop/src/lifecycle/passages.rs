@@ -27,6 +27,8 @@ pub(crate) struct Passages {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Passage {
+    /// The catalog's number for it.
+    request: u64,
     range: Range<u64>,
     /// Its last piece waits for the catalog's word.
     is_gated: bool,
@@ -36,10 +38,11 @@ struct Passage {
 
 impl Passages {
     /// A request is granted `range`. What had to be forgotten for that: it may have left.
-    pub(super) fn begin(&mut self, range: Range<u64>, is_gated: bool) -> Option<Range<u64>> {
+    pub(super) fn begin(&mut self, request: u64, range: Range<u64>, is_gated: bool) -> Option<Range<u64>> {
         let full = self.under_way.len() >= MOST;
         let forgotten = full.then(|| self.under_way.remove(0).ungated());
         self.under_way.push(Passage {
+            request,
             range,
             is_gated,
             resumed_at: None,
@@ -65,21 +68,21 @@ impl Passages {
         resumed.map(|piece| piece.start..start).collect()
     }
 
-    /// A request that was granted `range` has ended: the recipient has acknowledged all before `acknowledged`, and nothing
-    /// from `left` on has left, of a file of `size` bytes. What the recipient has said to have besides.
+    /// A request has ended: the recipient has acknowledged all of it before `acknowledged`, and nothing from `left` on has
+    /// left, of a file of `size` bytes. What the recipient has said to have besides.
     pub(super) fn end(
         &mut self,
-        range: &Range<u64>,
+        request: u64,
         acknowledged: u64,
         left: u64,
         size: u64,
     ) -> Option<Range<u64>> {
-        let at = self
-            .under_way
-            .iter()
-            .position(|passage| passage.range == *range)?;
-        let passage = self.under_way.remove(at);
-        match passage.resumed_at {
+        let mut under_way = self.under_way.iter();
+        let at = under_way.position(|passage| passage.request == request)?;
+        let Passage {
+            range, resumed_at, ..
+        } = self.under_way.remove(at);
+        match resumed_at {
             Some(start) if acknowledged < start && start <= left => Some(acknowledged..start),
             _ => {
                 // Whoever has all that had left begins behind it; but where a part ends that is not the last, its neighbour
@@ -116,14 +119,18 @@ impl Passages {
         granted.any(|granted| granted.start < range.end && range.start < granted.end)
     }
 
-    /// For the catalog, separated by commas: `0-500` under way (with `!` behind it if its last piece waits, with `@300` if
-    /// another has begun at 300), `~40-80` to be resumed; ends excluded.
+    /// For the catalog, separated by commas: `7:0-500` is under way as request 7 (with `!` behind it if its last piece waits,
+    /// with `@300` if another has begun at 300), `~40-80` may be resumed; ends excluded.
     pub(crate) fn text(&self) -> String {
         let under_way = self.under_way.iter().map(|passage| {
             let Range { start, end } = passage.range;
             let gated = if passage.is_gated { "!" } else { "" };
             let resumed = passage.resumed_at.map(|at| format!("@{at}"));
-            format!("{start}-{end}{gated}{}", resumed.unwrap_or_default())
+            format!(
+                "{}:{start}-{end}{gated}{}",
+                passage.request,
+                resumed.unwrap_or_default()
+            )
         });
         let resumable = self
             .resumable
@@ -153,13 +160,19 @@ impl Passage {
         start..end.saturating_sub(held_back).max(start)
     }
 
+    /// Earlier versions have written no number; their requests are over.
     fn parse(word: &str) -> Option<Self> {
+        let (request, word) = match word.split_once(':') {
+            Some((request, word)) => (request.parse().ok()?, word),
+            None => (0, word),
+        };
         let (word, resumed_at) = match word.split_once('@') {
             Some((word, at)) => (word, Some(at.parse().ok()?)),
             None => (word, None),
         };
         let open = word.strip_suffix('!');
         Some(Self {
+            request,
             range: range(open.unwrap_or(word))?,
             is_gated: open.is_some(),
             resumed_at,
@@ -185,9 +198,9 @@ mod tests {
 
     fn after(begun: &[(Range<u64>, bool)]) -> Passages {
         let mut passages = Passages::default();
-        for (range, is_gated) in begun {
+        for (request, (range, is_gated)) in (0..).zip(begun) {
             passages.resumed_at(range.start, SIZE);
-            passages.begin(range.clone(), *is_gated);
+            passages.begin(request, range.clone(), *is_gated);
         }
         passages
     }
@@ -195,7 +208,7 @@ mod tests {
     #[test]
     fn who_resumes_has_what_had_left_before() {
         let mut passages = after(&[(0..100, false)]);
-        assert_eq!(passages.end(&(0..100), 40, 60, SIZE), None);
+        assert_eq!(passages.end(0, 40, 60, SIZE), None);
         // Not what had not left; nor what was acknowledged, for that needs no word.
         for start in [0, 39, 40, 62, 99] {
             assert_eq!(passages.clone().resumed_at(start, SIZE), [], "{start}");
@@ -216,19 +229,26 @@ mod tests {
     fn a_word_that_comes_before_the_end_is_seen_counts_when_it_is() {
         // The recipient's connection is dead, and only the recipient knows.
         let mut passages = after(&[(0..100, false), (50..100, false)]);
-        assert_eq!(passages.clone().end(&(0..100), 40, 60, SIZE), Some(40..50));
-        assert_eq!(passages.clone().end(&(0..100), 40, 50, SIZE), Some(40..50));
+        assert_eq!(passages.clone().end(0, 40, 60, SIZE), Some(40..50));
+        assert_eq!(passages.clone().end(0, 40, 50, SIZE), Some(40..50));
         // It was acknowledged, or cannot be.
-        assert_eq!(passages.clone().end(&(0..100), 50, 60, SIZE), None);
-        assert_eq!(passages.end(&(0..100), 10, 49, SIZE), None);
+        assert_eq!(passages.clone().end(0, 50, 60, SIZE), None);
+        assert_eq!(passages.end(0, 10, 49, SIZE), None);
+    }
+
+    #[test]
+    fn a_word_for_one_request_is_none_for_another_like_it() {
+        let mut passages = after(&[(0..100, false), (70..100, false), (0..100, false)]);
+        assert_eq!(passages.clone().end(0, 0, 70, SIZE), Some(0..70));
+        assert_eq!(passages.end(2, 0, 70, SIZE), None);
     }
 
     #[test]
     fn the_neighbour_of_a_part_is_no_word_for_it() {
         let mut passages = after(&[(0..50, false), (50..100, false)]);
-        assert_eq!(passages.end(&(0..50), 40, 50, SIZE), None);
+        assert_eq!(passages.end(0, 40, 50, SIZE), None);
         assert_eq!(passages.resumed_at(50, SIZE), []);
-        assert_eq!(passages.end(&(50..100), 60, 70, SIZE), None);
+        assert_eq!(passages.end(1, 60, 70, SIZE), None);
         // Nor is what is far behind it.
         assert_eq!(passages.resumed_at(65, SIZE), one(60..65));
     }
@@ -238,23 +258,25 @@ mod tests {
         let mut passages = after(&[(0..100, false)]);
         assert_eq!(passages.clone().resumed_at(100, 100), []);
         let mut ended_before = passages.clone();
-        ended_before.end(&(0..100), 40, 100, 100);
+        ended_before.end(0, 40, 100, 100);
         assert_eq!(ended_before.resumed_at(100, 100), one(40..100));
         passages.resumed_at(100, 100);
-        assert_eq!(passages.clone().end(&(0..100), 40, 100, 100), Some(40..100));
+        assert_eq!(passages.clone().end(0, 40, 100, 100), Some(40..100));
         // Not all of it had left.
-        assert_eq!(passages.end(&(0..100), 40, 99, 100), None);
+        assert_eq!(passages.end(0, 40, 99, 100), None);
         assert_eq!(passages.resumed_at(100, 100), []);
     }
 
     #[test]
     fn a_text_is_read_as_it_was_written() {
         let mut passages = after(&[(0..100, true), (7..8, false), (50..100, false)]);
-        passages.end(&(50..100), 60, 70, SIZE);
-        assert_eq!(passages.text(), "0-100!@7,7-8,~60-71");
+        passages.end(2, 60, 70, SIZE);
+        assert_eq!(passages.text(), "0:0-100!@7,1:7-8,~60-71");
         assert_eq!(Passages::parse(&passages.text()), Some(passages));
         assert_eq!(Passages::parse(""), Some(Passages::default()));
-        for foreign in ["0", "0-", "a-b", "~", "0-1?", "0-1@", "0-1@x!"] {
+        let of_before = Passages::parse("0-100!").unwrap();
+        assert_eq!(of_before.text(), "0:0-100!");
+        for foreign in ["0", "0-", "a-b", "~", "0-1?", "0-1@", "0-1@x!", ":0-1", "x:0-1"] {
             assert_eq!(Passages::parse(foreign), None, "{foreign}");
         }
     }
@@ -263,14 +285,14 @@ mod tests {
     fn no_more_are_remembered_than_may_be() {
         let mut passages = Passages::default();
         for at in 0..2 * MOST as u64 {
-            let forgotten = passages.begin(at..at + 1000, false);
+            let forgotten = passages.begin(at, at..at + 1000, false);
             assert_eq!(forgotten.is_some(), at >= MOST as u64);
             assert!(forgotten.is_none_or(|range| range.start == at - MOST as u64));
         }
         for at in MOST as u64..2 * MOST as u64 {
-            passages.end(&(at..at + 1000), at, at + 5, SIZE);
-            passages.begin(at..at + 1000, false);
-            passages.end(&(at..at + 1000), at, at + 5, SIZE);
+            passages.end(at, at, at + 5, SIZE);
+            passages.begin(at, at..at + 1000, false);
+            passages.end(at, at, at + 5, SIZE);
         }
         assert_eq!(passages.resumable.len(), MOST);
     }

@@ -25,6 +25,7 @@ fn asker(name: u8, shows: bool, has_range: bool, behind_proxy: bool) -> Asker {
         address: Some(AddressDigest::stored([name; 32])),
         behind_proxy,
         has_range,
+        request: 1,
     }
 }
 
@@ -92,6 +93,7 @@ fn next(life: &Life) -> Vec<(&'static str, Life)> {
                     (Blame::Recipient, true),
                 ] {
                     let how = Settlement {
+                        request: 1,
                         granted: granted.clone(),
                         acknowledged,
                         left,
@@ -282,6 +284,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[derive(Clone, Debug)]
 struct Request {
+    number: u64,
     collection: SecretHash,
     /// Who it is in truth, whatever they show.
     who: u8,
@@ -306,6 +309,7 @@ struct Walk {
     life: Life,
     size: u64,
     now: Timestamp,
+    asked: u64,
     alive: Vec<Request>,
     had: BTreeMap<u8, Coverage>,
     /// Whoever was told that the last piece may leave.
@@ -319,6 +323,7 @@ impl Walk {
             life,
             size,
             now: Timestamp(1000),
+            asked: 0,
             alive: Vec::new(),
             had: BTreeMap::new(),
             closed: false,
@@ -337,7 +342,11 @@ impl Walk {
         match *step {
             Step::Ask { who, shows, from, to } => {
                 let range = self.size * from / 8..self.size * to / 8;
-                let asker = asker(who, shows, from > 0, false);
+                self.asked += 1;
+                let asker = Asker {
+                    request: self.asked,
+                    ..asker(who, shows, from > 0, false)
+                };
                 let admitted = self
                     .life
                     .admitted(&TERMS, self.now, self.is_alive(None), &asker, &range);
@@ -348,6 +357,7 @@ impl Walk {
                     self.closed |= hold.last_piece;
                     let collection = hold.collection;
                     self.alive.push(Request {
+                        number: self.asked,
                         collection,
                         who,
                         range,
@@ -384,6 +394,7 @@ impl Walk {
                 let left = end(eighths + more);
                 self.had.entry(request.who).or_default().widen(could.start..left);
                 let how = Settlement {
+                    request: request.number,
                     granted: request.range.clone(),
                     acknowledged: Some(end(eighths)),
                     left,

@@ -176,6 +176,7 @@ impl Visit {
     pub(super) fn holds(&self, file: &FileRecord) -> bool {
         let asker = Asker {
             has_range: true,
+            request: 0,
             ..self.asker()
         };
         let hold = file.life.hold.as_ref();
@@ -208,6 +209,7 @@ fn asker(
         address: salt.and_then(|salt| shared.recognition.digest(salt, client)),
         behind_proxy: client.peer_is_trusted() && client.depth() > 0,
         has_range: asking.has_range,
+        request: 0,
     }
 }
 

@@ -556,31 +556,63 @@ fn of_the_model(config: &mut DropConfig) {
     config.receipts = Duration::from_secs(RECEIPTS);
 }
 
-/// A range that broke off is not under way any more: who fetches in parts may ask for bytes of it beside another part.
-#[tokio::test]
-async fn a_part_of_what_broke_off_is_not_somebody_elses() {
-    let get = |range, shows| Op::Get {
-        who: 0,
+/// What goes wrong once is done again, step by step.
+async fn the_model_agrees(sizes: &[usize], ops: &[Op]) -> Both {
+    let mut both = Both::new(Site::quick(of_the_model), sizes).await;
+    let rows = both.site.db();
+    for op in ops {
+        both = both.act(op).await.unwrap();
+        both.compare(&rows).unwrap();
+    }
+    both
+}
+
+fn get(who: usize, range: Option<Span>, shows: bool) -> Op {
+    Op::Get {
+        who,
         file: 0,
         range,
         shows,
-    };
-    let broken_off = Op::End {
-        request: 0,
-        acknowledged: Some(0),
-        more: 0,
-    };
-    let ops = [
-        get(None, false),
-        get(Some(Span::Some(8, 0)), true),
-        broken_off,
-        get(Some(Span::Some(9, 0)), false),
-    ];
-    let mut both = Both::new(Site::quick(of_the_model), &[10]).await;
-    for op in &ops {
-        both = both.act(op).await.unwrap();
     }
+}
+
+/// The one with this number, in the order in which they began, of those that are under way.
+fn end(request: usize, acknowledged: Option<usize>, more: usize) -> Op {
+    Op::End {
+        request,
+        acknowledged,
+        more,
+    }
+}
+
+/// A range that broke off is not under way any more: who fetches in parts may ask for bytes of it beside another part.
+#[tokio::test]
+async fn a_part_of_what_broke_off_is_not_somebody_elses() {
+    let ops = [
+        get(0, None, false),
+        get(0, Some(Span::Some(8, 0)), true),
+        end(0, Some(0), 0),
+        get(0, Some(Span::Some(9, 0)), false),
+    ];
+    let both = the_model_agrees(&[10], &ops).await;
     assert_eq!(both.answers.len(), 2);
+}
+
+/// Both are asked for all; the second breaks off where the first was resumed.
+#[tokio::test]
+async fn a_word_for_one_request_is_none_for_another_like_it() {
+    let all = Some(usize::MAX);
+    let ops = [
+        get(0, None, false),
+        get(0, Some(Span::To(7)), true),
+        get(0, Some(Span::To(0)), true),
+        get(0, Some(Span::To(9)), true),
+        end(3, all, 0),
+        end(2, Some(0), 7),
+        end(1, all, 0),
+    ];
+    let both = the_model_agrees(&[10], &ops).await;
+    assert!(!both.model.files[0].delivered);
 }
 
 #[test]

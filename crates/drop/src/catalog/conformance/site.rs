@@ -70,6 +70,7 @@ pub(crate) fn who(name: u8) -> Who {
             address: Some(AddressDigest::stored([name; 32])),
             behind_proxy: false,
             has_range: false,
+            request: 0,
         },
     }
 }
@@ -92,6 +93,7 @@ impl Who {
 pub(super) fn how(granted: &Range<u64>, arrived: Option<u64>) -> Settlement {
     let acknowledged = arrived.map(|bytes| granted.start + bytes);
     Settlement {
+        request: 0,
         granted: granted.clone(),
         acknowledged,
         left: acknowledged.unwrap_or(granted.start),

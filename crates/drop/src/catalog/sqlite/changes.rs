@@ -127,7 +127,7 @@ impl Change<'_> {
             }
         }
         let is_alive = |file: &FileRecord| self.is_alive(&claim.id, file);
-        let decided = match claim::decide(claim, &files, self.terms, self.now, is_alive) {
+        let decided = match claim::decide(claim, *self.next_request, &files, self.terms, self.now, is_alive) {
             Ok(decided) => decided,
             Err(refused) => return Ok(refused),
         };
@@ -208,6 +208,7 @@ impl Change<'_> {
         how: &Settlement,
     ) -> rusqlite::Result<Settled> {
         let how = Settlement {
+            request: grant.request,
             others: self.is_alive(&grant.id, file),
             ..how.clone()
         };

@@ -86,6 +86,7 @@ fn claim(id: &DropId) -> Claim {
         address: None,
         behind_proxy: false,
         has_range: false,
+        request: 0,
     };
     Claim {
         id: id.clone(),
@@ -105,6 +106,7 @@ fn collect(catalog: &SqliteCatalog, id: &DropId) -> Grant {
 
 fn deliver(catalog: &SqliteCatalog, grant: &Grant) {
     let how = Settlement {
+        request: 0,
         granted: 0..10,
         acknowledged: Some(10),
         left: 10,

@@ -177,6 +177,7 @@ fn what_earlier_versions_have_written_goes_on() {
                 address: Some(AddressDigest::stored([address; 32])),
                 behind_proxy: true,
                 has_range: false,
+                request: 0,
             };
             life.admitted(&terms, Timestamp(NOW), false, &asker, &(0..10))
                 .is_ok()
