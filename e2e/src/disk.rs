@@ -77,7 +77,10 @@ pub fn rows_in(data: &Path) -> u64 {
 /// The links of all drops that a catalog knows, which no instance may be using.
 pub fn links_in(data: &Path) -> Vec<Link> {
     let copy = Copy::of(data);
-    let mut query = copy.catalog.prepare("SELECT id FROM drops").unwrap();
+    let mut query = copy
+        .catalog
+        .prepare("SELECT DISTINCT drop_id FROM files")
+        .unwrap();
     let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
     rows.map(|id| Link::of_id(&id.unwrap())).collect()
 }

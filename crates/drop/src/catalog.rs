@@ -32,9 +32,12 @@ use crate::secret::SecretHash;
 /// What a call comes to.
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + Send + 'a>>;
 
+/// Files of one drop, which are numbered from 1.
+pub(crate) const MOST_FILES: u32 = 100;
+
 /// Keeps the rows. No caller's clock counts: times come from the catalog, and go to it as durations.
 pub(crate) trait Catalog: fmt::Debug + Send + Sync {
-    /// A file is about to arrive: its row, and its drop's, come before its first byte.
+    /// A file is about to arrive: its row comes before its first byte, with what is known of its drop.
     fn announce(&self, drop: NewDrop, file: NewFile) -> Answer<'_, ()>;
 
     /// All files of the drop are complete and durable; it waits so long for its recipient. Until when. The rule is what the

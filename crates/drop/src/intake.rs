@@ -1,6 +1,6 @@
 //! Receiving a drop: one file, or several.
 //!
-//! 1. A file's row is inserted (`receiving`), and with the first one its drop's.
+//! 1. A file's row is inserted (`receiving`).
 //! 2. The bytes go to the blob store, hashed, the size limit enforced while they come. What is at hand as a whole is
 //!    stored in one step.
 //! 3. The blob is durable, and only then visible. The next file begins at 1.
@@ -222,7 +222,7 @@ impl Intake<'_> {
 
     async fn file(&mut self, name: String) -> Result<(), IntakeError> {
         let blob = BlobId::random()?;
-        // There are at most as many as a form may have.
+        // There are at most `MOST_FILES`.
         let number = self.blobs.len() as u32 + 1;
         let file = NewFile {
             number,

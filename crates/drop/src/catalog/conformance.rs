@@ -9,7 +9,7 @@ use super::*;
 use crate::lifecycle::Phase;
 use crate::open::on_a_thread;
 use site::{DAY, GRACE, LEASE, MIB, TERMS, Who, complete, granted, how};
-pub(crate) use site::{Site, who};
+pub(crate) use site::{Site, alike, who};
 
 /// Each test once with each catalog.
 macro_rules! conformance {
@@ -28,11 +28,13 @@ conformance! {
     a_file_is_found_from_its_announcement_on
     a_drop_is_ready_as_a_whole
     what_is_abandoned_was_never_there
+    a_name_that_begins_like_another_opens_nothing
     of_many_who_ask_at_once_one_gets_it
     of_many_who_ask_for_several_files_one_gets_them_all
     a_delivery_ends_it_and_erases_what_is_known
     a_drop_keeps_the_owner_until_its_last_file_is_over
     what_was_broken_off_goes_on_where_it_ended
+    a_word_for_one_request_is_none_for_another_like_it
     what_may_be_everything_is_written_down_before
     a_lease_does_not_lapse_while_a_request_is_under_way
     attempts_are_counted_and_run_out
@@ -110,6 +112,34 @@ fn what_is_abandoned_was_never_there(site: Site) {
 }
 
 /// All at once, each on a thread.
+fn a_name_that_begins_like_another_opens_nothing(site: Site) {
+    let (id, _) = site.upload(&[10, 20]);
+    let alike = alike(&id);
+    let before = format!("{:?}", site.find(&id));
+    assert!(site.ask(|catalog| catalog.find(&alike)).is_none());
+    for number in [1, 2] {
+        let claim = site.admit_all(&alike, vec![(number, 0..10)], who(1), &Leash::default());
+        assert!(matches!(claim, Admission::Gone), "{claim:?}");
+        assert!(!site.ask(|catalog| catalog.rearm(&alike, number)));
+        let collection = SecretHash([1; 32]);
+        assert!(!site.ask(|catalog| catalog.last_piece(&alike, number, collection)));
+    }
+    for which in [Which::All, Which::One(2)] {
+        assert_eq!(
+            site.ask(|catalog| catalog.end(&alike, which, Ending::Withdrawn)),
+            []
+        );
+    }
+    assert_eq!(site.ask(|catalog| catalog.extend(&alike, DAY * 2)), None);
+    let ready = on_a_thread(|| {
+        let of_both = complete(&[10, 20]);
+        site.catalog.ready(&alike, of_both, DAY, OwnerRule::Either, None)
+    });
+    assert!(ready.is_err());
+    site.ask(|catalog| catalog.abandon(&alike));
+    assert_eq!(format!("{:?}", site.find(&id)), before);
+}
+
 fn race<T: Send>(site: &Site, many: u8, ask: impl Fn(&Site, u8) -> T + Sync) -> Vec<T> {
     let (barrier, ask) = (&Barrier::new(many.into()), &ask);
     thread::scope(|scope| {
@@ -259,6 +289,23 @@ fn what_was_broken_off_goes_on_where_it_ended(site: Site) {
     assert_eq!(rest.collection, grant.collection);
     assert_eq!(site.file(&id).life.attempts, 1);
     assert_eq!(site.settle(&rest, Some(6 * MIB)), Settled::Delivered);
+}
+
+fn a_word_for_one_request_is_none_for_another_like_it(site: Site) {
+    let (id, _) = site.upload(&[MIB]);
+    let first = site.granted(&id, 0..MIB, who(1));
+    // By this the first is said to have arrived up to here; and the third is like the first.
+    site.granted(&id, 500..MIB, who(1));
+    let third = site.granted(&id, 0..MIB, who(1));
+    for (grant, has) in [(third, ""), (first, "0-500")] {
+        let nothing_was_acknowledged = Settlement {
+            left: 500,
+            ..how(&grant.files[0].range, Some(0))
+        };
+        let settled = site.ask(|catalog| catalog.settle(&grant, vec![(1, nothing_was_acknowledged)]));
+        assert_eq!(settled, [(1, Settled::Held)]);
+        assert_eq!(site.file(&id).life.hold.unwrap().covered.text(), has);
+    }
 }
 
 fn what_may_be_everything_is_written_down_before(site: Site) {

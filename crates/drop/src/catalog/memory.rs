@@ -216,14 +216,8 @@ impl Catalog for MemoryCatalog {
                 return Ok(Admission::Gone);
             };
             let is_alive = |file: &FileRecord| work.is_alive(id, file);
-            let decided = match claim::decide(
-                &claim,
-                work.memory.requests + 1,
-                &files,
-                work.terms,
-                work.now,
-                is_alive,
-            ) {
+            let request = work.memory.requests + 1;
+            let decided = match claim::decide(&claim, request, &files, work.terms, work.now, is_alive) {
                 Ok(decided) => decided,
                 Err(refused) => return Ok(refused),
             };
@@ -234,8 +228,7 @@ impl Catalog for MemoryCatalog {
                 let drop = work.rows.drops.get_mut(id).unwrap();
                 (drop.unknown, drop.unknown_why) = (drop.unknown + 1, Some(why.to_owned()));
             }
-            work.memory.requests += 1;
-            let request = work.memory.requests;
+            work.memory.requests = request;
             let (collection, files) = (decided.collection, decided.granted);
             work.memory
                 .live

@@ -16,6 +16,7 @@ use http::header::{self, HeaderMap};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use truehop_tower::truehop::Resolution;
 
+use crate::catalog::MOST_FILES;
 use crate::file_drop::Shared;
 use crate::intake::{Received, Upload, Wishes};
 use crate::name;
@@ -31,8 +32,6 @@ const PIECE: usize = 64 * 1024;
 const HEAD_LIMIT: u64 = 256 * 1024;
 /// The longest content of a field that is no file.
 const WORD_LIMIT: u64 = 64;
-/// Files in one form.
-const MOST_FILES: u32 = 100;
 
 /// Receives the form's files as a drop. What the headers or the query say of it, a field may say otherwise.
 pub(super) async fn receive(

@@ -176,7 +176,6 @@ impl Visit {
     pub(super) fn holds(&self, file: &FileRecord) -> bool {
         let asker = Asker {
             has_range: true,
-            request: 0,
             ..self.asker()
         };
         let hold = file.life.hold.as_ref();

@@ -246,7 +246,7 @@ async fn several_files_are_one_drop_in_their_order() {
         assert_eq!(site.rows(&row), 1);
     }
     assert_eq!(site.rows("length(sha256) = 32 AND crc32 IS NOT NULL"), 3);
-    let drops = "SELECT count(*) FROM drops";
+    let drops = "SELECT count(DISTINCT drop_id) FROM files";
     let drops: i64 = site.db().query_row(drops, [], |row| row.get(0)).unwrap();
     assert_eq!((drops, site.on_disk().len()), (1, 3));
     let drop = Uploaded::of(&answer);
@@ -268,7 +268,7 @@ async fn a_drop_is_not_there_before_all_of_it_is() {
     site.until_rows("state = 'receiving'", 2).await;
     let id: String = site
         .db()
-        .query_row("SELECT id FROM drops", [], |row| row.get(0))
+        .query_row("SELECT DISTINCT drop_id FROM files", [], |row| row.get(0))
         .unwrap();
     let path = format!("/d/{id}");
     for path in [
@@ -336,7 +336,7 @@ async fn an_uploader_may_narrow_by_what_they_are_known() {
         let answer = site.send(asked).await;
         assert_eq!(answer.status, StatusCode::CREATED);
         let id = answer.header("location").rsplit('/').next().unwrap().to_owned();
-        let sql = "SELECT rule, uploader IS NOT NULL FROM drops WHERE id = ?1";
+        let sql = "SELECT rule, uploader IS NOT NULL FROM files WHERE drop_id = ?1";
         let row = site.db().query_row(sql, [id], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
         });

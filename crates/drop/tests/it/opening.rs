@@ -110,7 +110,7 @@ fn a_newer_schema_is_refused() {
             error,
             OpenError::TooNew {
                 found: 99,
-                known: 4,
+                known: 5,
                 ..
             }
         ),

@@ -257,7 +257,7 @@ impl Site {
 
     /// How many files the catalog holds that are so, looked at from the side.
     pub(crate) fn rows(&self, condition: &str) -> i64 {
-        let sql = format!("SELECT count(*) FROM files JOIN drops ON id = drop_id WHERE {condition}");
+        let sql = format!("SELECT count(*) FROM files WHERE {condition}");
         self.db().query_row(&sql, [], |row| row.get(0)).unwrap()
     }
 

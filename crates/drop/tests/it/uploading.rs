@@ -219,7 +219,7 @@ async fn a_file_is_not_there_before_it_is_whole() {
     }
     let id: String = site
         .db()
-        .query_row("SELECT id FROM drops", [], |row| row.get(0))
+        .query_row("SELECT drop_id FROM files", [], |row| row.get(0))
         .unwrap();
     let path = format!("/d/{id}");
     // What the bytes are called on disk opens nothing.

@@ -233,6 +233,18 @@ impl Site {
     }
 }
 
+/// Another name that begins like this one, as far as a catalog may look before it compares all of it.
+pub(crate) fn alike(id: &DropId) -> DropId {
+    let (begins, rest) = id.as_str().split_at(11);
+    let other = rest.replace(|one| one != 'a', "a");
+    let other = if other == rest {
+        other.replace('a', "b")
+    } else {
+        other
+    };
+    DropId::parse(&format!("{begins}{other}")).unwrap()
+}
+
 pub(super) fn granted(admission: Admission) -> Grant {
     match admission {
         Admission::Granted(grant) => grant,

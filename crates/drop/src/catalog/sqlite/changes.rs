@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, ffi, params};
 
+use super::values::FileKey;
 use super::{rows, statements as sql};
 use crate::catalog::claim;
 use crate::catalog::live::Live;
@@ -64,17 +65,15 @@ impl Change<'_> {
                 None,
             ));
         }
-        self.db.prepare_cached(sql::ANNOUNCE_DROP)?.execute(params![
+        let life = Life::new(self.now);
+        self.db.prepare_cached(sql::ANNOUNCE)?.execute(params![
             drop.id,
+            FileKey::of(&drop.id, file.number),
+            file.number,
             drop.rule,
             drop.token_hash,
             drop.salt,
-            drop.uploader
-        ])?;
-        let life = Life::new(self.now);
-        self.db.prepare_cached(sql::ANNOUNCE_FILE)?.execute(params![
-            drop.id,
-            file.number,
+            drop.uploader,
             file.blob,
             file.name,
             life.expires_at
@@ -101,19 +100,21 @@ impl Change<'_> {
             let ready = of.and_then(|of| Some((of, file.life.received(of.size, expires_at)?)));
             let (of, life) = ready.ok_or(rusqlite::Error::StatementChangedRows(0))?;
             self.write(id, file, &life)?;
+            let key = FileKey::of(id, file.number);
             self.db
                 .prepare_cached(sql::COMPLETE)?
-                .execute(params![id, file.number, of.sha256, of.crc32])?;
+                .execute(params![id, key, of.sha256, of.crc32])?;
         }
         self.db
             .prepare_cached(sql::OWNED)?
-            .execute(params![id, rule, uploader])?;
+            .execute(params![id, FileKey::before(id), rule, uploader])?;
         Ok(expires_at)
     }
 
     pub(super) fn abandon(&mut self, id: &DropId) -> rusqlite::Result<()> {
-        self.db.prepare_cached(sql::ABANDON)?.execute([id])?;
-        self.db.prepare_cached(sql::FORGET_DROP)?.execute([id])?;
+        self.db
+            .prepare_cached(sql::ABANDON)?
+            .execute(params![id, FileKey::before(id)])?;
         self.effects.has_erased = true;
         Ok(())
     }
@@ -127,7 +128,8 @@ impl Change<'_> {
             }
         }
         let is_alive = |file: &FileRecord| self.is_alive(&claim.id, file);
-        let decided = match claim::decide(claim, *self.next_request, &files, self.terms, self.now, is_alive) {
+        let request = *self.next_request;
+        let decided = match claim::decide(claim, request, &files, self.terms, self.now, is_alive) {
             Ok(decided) => decided,
             Err(refused) => return Ok(refused),
         };
@@ -135,11 +137,19 @@ impl Change<'_> {
             self.write(&claim.id, file, life)?;
         }
         if let Some(why) = claim.unknown.filter(|_| decided.is_leased) {
-            self.db
-                .prepare_cached(sql::UNKNOWN)?
-                .execute(params![claim.id, why])?;
+            self.db.prepare_cached(sql::UNKNOWN)?.execute(params![
+                claim.id,
+                FileKey::before(&claim.id),
+                why
+            ])?;
         }
-        let request = self.begin(&claim.id, decided.collection, &decided.granted, &claim.leash);
+        self.begin(
+            &claim.id,
+            request,
+            decided.collection,
+            &decided.granted,
+            &claim.leash,
+        );
         Ok(Admission::Granted(Grant {
             id: claim.id.clone(),
             collection: decided.collection,
@@ -327,10 +337,8 @@ impl Change<'_> {
             .query_map(params![latest, BATCH], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         for (id, number) in over {
-            self.db
-                .prepare_cached(sql::FORGET_FILE)?
-                .execute(params![id, number])?;
-            self.db.prepare_cached(sql::FORGET_DROP)?.execute([id])?;
+            let key = FileKey::of(&id, number);
+            self.db.prepare_cached(sql::FORGET)?.execute(params![id, key])?;
             self.effects.has_erased = true;
         }
         Ok(())
@@ -389,14 +397,14 @@ impl Change<'_> {
 
     pub(super) fn interrupt(&mut self) -> rusqlite::Result<u64> {
         let mut count = 0;
-        let mut after = (Timestamp(i64::MIN), String::new(), 0);
+        let mut after = (Timestamp(i64::MIN), FileKey::LEAST);
         loop {
-            let page = params![after.0, after.1, after.2, BATCH];
+            let page = params![after.0, after.1, BATCH];
             let found = rows::many(self.db, sql::COLLECTING, page)?;
             let Some((id, last)) = found.last() else {
                 return Ok(count);
             };
-            after = (last.life.expires_at, id.as_str().to_owned(), last.number);
+            after = (last.life.expires_at, FileKey::of(id, last.number));
             for (id, file) in &found {
                 if let Some(life) = file.life.interrupted(self.terms, self.now) {
                     count += u64::from(life.interrupted > file.life.interrupted);
@@ -434,13 +442,11 @@ impl Change<'_> {
         ask(&live, &self.effects.ended)
     }
 
-    fn begin(&mut self, id: &DropId, collection: SecretHash, files: &[Granted], leash: &Leash) -> u64 {
-        let request = *self.next_request;
-        *self.next_request += 1;
+    fn begin(&mut self, id: &DropId, request: u64, collection: SecretHash, files: &[Granted], leash: &Leash) {
+        *self.next_request = request + 1;
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         live.begin(id, request, collection, files, leash);
         self.effects.begun.push((id.clone(), request));
-        request
     }
 }
 

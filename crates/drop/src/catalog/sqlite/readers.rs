@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::values::FileKey;
 use super::{rows, schema, statements as sql};
 use crate::catalog::{CatalogError, DropRecord, FileRecord, Listed};
 use crate::clock::Timestamp;
@@ -47,12 +48,10 @@ impl Readers {
     }
 
     pub(crate) fn list(&self, after: Option<(DropId, u32)>, limit: u32) -> Result<Vec<Listed>, CatalogError> {
-        let (drop, number) = after.map_or((String::new(), 0), |(id, number)| {
-            (id.as_str().to_owned(), number)
-        });
+        let after = after.map_or(FileKey::LEAST, |(id, number)| FileKey::of(&id, number));
         self.ask(|db| {
             let mut found = db.prepare_cached(sql::LIST)?;
-            let rows = found.query_map(params![drop, number, limit], rows::named)?;
+            let rows = found.query_map(params![after, limit], rows::named)?;
             rows.map(|row| {
                 let (id, file) = row?;
                 Ok(Listed {

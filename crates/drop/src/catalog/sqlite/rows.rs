@@ -7,6 +7,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::statements as sql;
+use super::values::FileKey;
 use crate::catalog::{DropRecord, FileRecord};
 use crate::clock::Timestamp;
 use crate::coverage::Coverage;
@@ -82,7 +83,7 @@ pub(super) fn named(row: &Row<'_>) -> rusqlite::Result<(DropId, FileRecord)> {
 /// All of a drop, as it stood at one moment.
 pub(super) fn find(db: &Connection, id: &DropId, now: Timestamp) -> rusqlite::Result<Option<DropRecord>> {
     let mut found = db.prepare_cached(sql::FIND)?;
-    let mut rows = found.query([id])?;
+    let mut rows = found.query(params![id, FileKey::before(id)])?;
     let mut drop: Option<DropRecord> = None;
     while let Some(row) = rows.next()? {
         let mut columns = Columns::new(row);
@@ -104,13 +105,17 @@ pub(super) fn find(db: &Connection, id: &DropId, now: Timestamp) -> rusqlite::Re
 
 pub(super) fn one(db: &Connection, id: &DropId, number: u32) -> rusqlite::Result<Option<FileRecord>> {
     db.prepare_cached(sql::FILE)?
-        .query_row(params![id, number], |row| file(&mut Columns::new(row)))
+        .query_row(params![id, FileKey::of(id, number)], |row| {
+            file(&mut Columns::new(row))
+        })
         .optional()
 }
 
 pub(super) fn all(db: &Connection, id: &DropId) -> rusqlite::Result<Vec<FileRecord>> {
     db.prepare_cached(sql::FILES)?
-        .query_map([id], |row| file(&mut Columns::new(row)))?
+        .query_map(params![id, FileKey::before(id)], |row| {
+            file(&mut Columns::new(row))
+        })?
         .collect()
 }
 
@@ -134,7 +139,7 @@ pub(super) fn write(
     let (hold, nothing, none) = (life.hold.as_ref(), Coverage::default(), Passages::default());
     db.prepare_cached(sql::LIFE)?.execute(params![
         id,
-        before.number,
+        FileKey::of(id, before.number),
         life.state,
         life.size,
         life.expires_at,
@@ -174,9 +179,12 @@ pub(super) fn put_out(db: &Connection, blob: &BlobId, due: Timestamp) -> rusqlit
 
 /// Erases what a file is called and known by, and with the last file what is known of the owner.
 fn erase(db: &Connection, id: &DropId, number: u32) -> rusqlite::Result<bool> {
-    let erased = db.prepare_cached(sql::ERASE_FILE)?.execute(params![id, number])?;
+    let erased = db
+        .prepare_cached(sql::ERASE_FILE)?
+        .execute(params![id, FileKey::of(id, number)])?;
     if erased > 0 {
-        db.prepare_cached(sql::ERASE_DROP)?.execute([id])?;
+        db.prepare_cached(sql::ERASE_OWNER)?
+            .execute(params![id, FileKey::before(id)])?;
     }
     Ok(erased > 0)
 }

@@ -20,7 +20,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 64;
 
 /// The steps from an empty file on; the schema's version is how many have been taken.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE file (
         id            TEXT PRIMARY KEY,
@@ -63,6 +63,7 @@ const STEPS: [&str; 4] = [
     ALTER TABLE files RENAME COLUMN granted TO passages;
     ALTER TABLE files ADD COLUMN by_word INTEGER NOT NULL DEFAULT 0;
 ",
+    include_str!("schema/one_table.sql"),
 ];
 
 /// Opens the database for the only connection that writes, creating or upgrading what is needed. Drops of before each had a
@@ -72,7 +73,6 @@ pub(super) fn writer(path: &Path, rule: OwnerRule) -> Result<Connection, SchemaE
     settle_in(&db)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "foreign_keys", true)?;
     // What is erased (names, addresses) shall not stay readable in free pages.
     db.pragma_update(None, "secure_delete", true)?;
     let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -87,7 +87,7 @@ pub(super) fn writer(path: &Path, rule: OwnerRule) -> Result<Connection, SchemaE
     }
     if !missing.is_empty() {
         if taken < 3 {
-            change.execute("UPDATE drops SET rule = ?1", [rule])?;
+            change.execute("UPDATE files SET rule = ?1", [rule])?;
         }
         change.pragma_update(
             None,
@@ -114,6 +114,8 @@ pub(super) fn reader(path: &Path) -> Result<Connection, SchemaError> {
 
 fn settle_in(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(PATIENCE)?;
+    // What is sorted, or kept to be undone, has names and links in it: it shall not lie in a file of who knows which disk.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     // A plan that does not depend on values; otherwise each use of a prepared statement may prepare it anew.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

@@ -3,6 +3,20 @@
 //! Invariant: what a request, a sweep or the start asks for again and again is found by an index, so that its cost does
 //! not follow the number of rows; a test looks at the plan of each.
 
+/// The file of the drop `?1` with the key `?2`. Drops whose names begin alike have the same keys: so the name is compared.
+macro_rules! one {
+    () => {
+        " WHERE key = ?2 AND drop_id = ?1"
+    };
+}
+
+/// All files of the drop `?1`; the key before theirs is `?2`.
+macro_rules! all {
+    () => {
+        " WHERE key BETWEEN ?2 AND ?2 + 127 AND drop_id = ?1"
+    };
+}
+
 /// The columns of a file as [`rows::file`](super::rows::file) reads them.
 macro_rules! file {
     () => {
@@ -26,33 +40,42 @@ statements! {
     FIND = concat!(
         "SELECT rule, token_hash, salt, uploader, unknown, unknown_why, ",
         file!(),
-        " FROM drops JOIN files ON drop_id = id WHERE id = ?1 ORDER BY number"
+        " FROM files",
+        all!(),
+        " ORDER BY key"
     );
-    FILE = concat!("SELECT ", file!(), " FROM files WHERE drop_id = ?1 AND number = ?2");
-    FILES = concat!("SELECT ", file!(), " FROM files WHERE drop_id = ?1 ORDER BY number");
+    FILE = concat!("SELECT ", file!(), " FROM files", one!());
+    FILES = concat!("SELECT ", file!(), " FROM files", all!(), " ORDER BY key");
     FILE_OF_BLOB = concat!("SELECT drop_id, ", file!(), " FROM files WHERE blob = ?1");
 
-    ANNOUNCE_DROP = "INSERT INTO drops (id, rule, token_hash, salt, uploader) VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT (id) DO NOTHING";
-    ANNOUNCE_FILE = "INSERT INTO files (drop_id, number, blob, state, name, expires_at)
-        VALUES (?1, ?2, ?3, 'receiving', ?4, ?5)";
-    COMPLETE = "UPDATE files SET sha256 = ?3, crc32 = ?4 WHERE drop_id = ?1 AND number = ?2";
-    OWNED = "UPDATE drops SET rule = ?2, uploader = ?3 WHERE id = ?1";
-    ABANDON = "DELETE FROM files WHERE drop_id = ?1 AND state = 'receiving'";
-    UNKNOWN = "UPDATE drops SET unknown = unknown + 1, unknown_why = ?2 WHERE id = ?1";
+    ANNOUNCE = "INSERT INTO files (drop_id, key, number, rule, token_hash, salt, uploader, blob, state, name, expires_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'receiving', ?9, ?10)";
+    COMPLETE = concat!("UPDATE files SET sha256 = ?3, crc32 = ?4", one!());
+    OWNED = concat!("UPDATE files SET rule = ?3, uploader = ?4", all!());
+    ABANDON = concat!("DELETE FROM files", all!(), " AND state = 'receiving'");
+    UNKNOWN = concat!("UPDATE files SET unknown = unknown + 1, unknown_why = ?3", all!());
 
     /// What `Life` says, all of it.
-    LIFE = "UPDATE files SET state = ?3, size = ?4, expires_at = ?5, attempts = ?6, interrupted = ?7, collection = ?8,
+    LIFE = concat!(
+        "UPDATE files SET state = ?3, size = ?4, expires_at = ?5, attempts = ?6, interrupted = ?7, collection = ?8,
         recipient = ?9, behind_proxy = ?10, lease_until = ?11, covered = ?12, by_word = ?13, passages = ?14,
-        unsettled = ?15, asked = ?16, charged = ?17, last_piece = ?18, again_until = ?19, ending = ?20, ended_at = ?21
-        WHERE drop_id = ?1 AND number = ?2";
-    ERASE_FILE = "UPDATE files SET name = NULL, sha256 = NULL, crc32 = NULL
-        WHERE drop_id = ?1 AND number = ?2 AND name IS NOT NULL";
-    /// Unless a file of it still has something to do with them.
-    ERASE_DROP = "UPDATE drops SET salt = NULL, uploader = NULL
-        WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE drop_id = ?1 AND name IS NOT NULL)";
-    FORGET_FILE = "DELETE FROM files WHERE drop_id = ?1 AND number = ?2";
-    FORGET_DROP = "DELETE FROM drops WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE drop_id = ?1)";
+        unsettled = ?15, asked = ?16, charged = ?17, last_piece = ?18, again_until = ?19, ending = ?20, ended_at = ?21",
+        one!()
+    );
+    ERASE_FILE = concat!(
+        "UPDATE files SET name = NULL, sha256 = NULL, crc32 = NULL",
+        one!(),
+        " AND name IS NOT NULL"
+    );
+    /// What is known of the owner, unless a file of the drop still has something to do with that.
+    ERASE_OWNER = concat!(
+        "UPDATE files SET salt = NULL, uploader = NULL",
+        all!(),
+        " AND NOT EXISTS (SELECT 1 FROM files",
+        all!(),
+        " AND name IS NOT NULL)"
+    );
+    FORGET = concat!("DELETE FROM files", one!());
 
     PUT_OUT = "INSERT INTO outbox (blob, due) VALUES (?1, ?2) ON CONFLICT (blob) DO UPDATE SET due = excluded.due";
     TAKE_BACK = "DELETE FROM outbox WHERE blob = ?1";
@@ -92,12 +115,10 @@ statements! {
 
     COLLECTING = concat!(
         "SELECT drop_id, ", file!(), " FROM files
-         WHERE state = 'collecting' AND (expires_at, drop_id, number) > (?1, ?2, ?3)
-         ORDER BY expires_at, drop_id, number LIMIT ?4"
+         WHERE state = 'collecting' AND (expires_at, key) > (?1, ?2) ORDER BY expires_at, key LIMIT ?3"
     );
     LIST = concat!(
-        "SELECT drop_id, ", file!(), " FROM files WHERE (drop_id, number) > (?1, ?2)
-         ORDER BY drop_id, number LIMIT ?3"
+        "SELECT drop_id, ", file!(), " FROM files WHERE key > ?1 ORDER BY key LIMIT ?2"
     );
     STATE_OF_BLOB = "SELECT state FROM files WHERE blob = ?1";
 }

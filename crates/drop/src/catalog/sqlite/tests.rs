@@ -11,6 +11,8 @@ use futures_util::future::{join, join4};
 use rusqlite::{Connection, ffi, params};
 
 use super::*;
+use crate::catalog::MOST_FILES;
+use crate::catalog::conformance::alike;
 use crate::clock::Clock;
 use crate::leash::Leash;
 use crate::lifecycle::{Asker, Blame};
@@ -139,13 +141,36 @@ fn together<T: Send>(catalog: &SqliteCatalog, calls: impl Future<Output = T> + S
 /// How many drops somebody else sees.
 fn seen(path: &Path) -> u32 {
     let db = Connection::open(path).unwrap();
-    db.query_row("SELECT count(*) FROM drops", [], |row| row.get(0))
+    db.query_row("SELECT count(*) FROM files", [], |row| row.get(0))
         .unwrap()
 }
 
-fn insert(change: &Change<'_>, id: &DropId) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO drops (id, rule, token_hash) VALUES (?1, 'either', zeroblob(32))";
-    change.db.execute(sql, [id]).map(|_| ())
+fn insert(change: &mut Change<'_>, id: &DropId) -> rusqlite::Result<()> {
+    let (drop, file) = new_drop(id);
+    change.announce(&drop, &file)
+}
+
+#[test]
+fn two_drops_whose_names_begin_alike_do_not_touch_each_other() {
+    let data = tempfile::tempdir().unwrap();
+    let catalog = open(data.path());
+    let id = upload(&catalog).unwrap();
+    let other = alike(&id);
+    let announce = |number| {
+        let (drop, file) = new_drop(&other);
+        ask!(catalog.announce(drop, NewFile { number, ..file }))
+    };
+    // They cannot both have a first file.
+    assert!(matches!(announce(1), Err(CatalogError::Broken(_))));
+    ask!(catalog.abandon(&other)).unwrap();
+    assert_eq!(seen(&database(data.path())), 1);
+    announce(2).unwrap();
+    announce(MOST_FILES).unwrap();
+    assert_eq!(ask!(catalog.find(&id)).unwrap().unwrap().files.len(), 1);
+    assert_eq!(ask!(catalog.find(&other)).unwrap().unwrap().files.len(), 2);
+    ask!(catalog.abandon(&other)).unwrap();
+    assert_eq!(seen(&database(data.path())), 1);
+    deliver(&catalog, &collect(&catalog, &id));
 }
 
 #[test]
@@ -167,7 +192,7 @@ fn calls_that_wait_share_a_transaction_and_one_that_fails_is_undone_alone() {
         catalog.write(move |change| {
             let mine: u32 = change
                 .db
-                .query_row("SELECT count(*) FROM drops", [], |row| row.get(0))?;
+                .query_row("SELECT count(*) FROM files", [], |row| row.get(0))?;
             Ok((mine, seen(&path)))
         }),
         catalog.write(|_| Ok(())),
@@ -193,10 +218,10 @@ fn a_transaction_that_fails_as_a_whole_costs_the_others_nothing() {
     let spoils: [Spoil; 2] = [
         // Found out at the commit.
         |change| {
-            change.db.pragma_update(None, "defer_foreign_keys", true)?;
-            let sql = "INSERT INTO files (drop_id, number, blob, state, name, expires_at)
-                       VALUES (?1, 1, ?1, 'receiving', '', 0)";
-            change.db.execute(sql, ["abcdefghijklmnopqrstuvwxyz"]).map(|_| ())
+            change.db.execute_batch(
+                "CREATE TABLE of_this_test (blob TEXT REFERENCES files (blob) DEFERRABLE INITIALLY DEFERRED);
+                 INSERT INTO of_this_test (blob) VALUES ('none')",
+            )
         },
         // As the database itself does after some errors.
         |change| {

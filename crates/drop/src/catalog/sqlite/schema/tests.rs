@@ -1,6 +1,7 @@
 //! Databases that earlier versions have made, brought up by this one.
 
 use rusqlite::params;
+use rusqlite::types::Value;
 
 use super::*;
 use crate::catalog::sqlite::rows;
@@ -38,7 +39,7 @@ const PLAIN: Old = Old {
 
 const ROWS: [Old; 7] = [
     Old {
-        id: "aaaaaaaaaaaaaaaaaaaaaaaaaa",
+        id: "a2z7qk3mxw5yhuvb4cdefgijln",
         ..PLAIN
     },
     Old {
@@ -142,7 +143,7 @@ fn what_earlier_versions_have_written_goes_on() {
         let path = data.path().join("catalog.sqlite");
         old(&path, steps);
         let db = writer(&path, OwnerRule::Token).unwrap();
-        assert_eq!(version(&db).unwrap(), 4);
+        assert_eq!(version(&db).unwrap(), 5);
 
         let (drop, file) = found(&db, ROWS[0].id);
         assert_eq!(
@@ -232,9 +233,9 @@ fn what_earlier_versions_have_written_goes_on() {
         assert_eq!(outbox, [row(2, NOW + 50), row(3, NOW), row(4, NOW)]);
         // Nothing is left of what was there before.
         let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'";
-        assert_eq!(db.query_row(tables, [], |row| row.get::<_, u32>(0)).unwrap(), 3);
+        assert_eq!(db.query_row(tables, [], |row| row.get::<_, u32>(0)).unwrap(), 2);
         // And a second time there is nothing to do.
-        assert_eq!(version(&writer(&path, OwnerRule::Either).unwrap()).unwrap(), 4);
+        assert_eq!(version(&writer(&path, OwnerRule::Either).unwrap()).unwrap(), 5);
         assert_eq!(
             found(&reader(&path).unwrap(), ROWS[0].id).0.rule,
             OwnerRule::Token
@@ -261,6 +262,85 @@ fn what_was_granted_by_an_earlier_version_is_still_under_way() {
     assert!(!hold.by_word);
 }
 
+/// A database of version 4, with two drops of several files; every column of the second has a value of its own.
+fn of_version_4(path: &Path, drops: [&str; 2]) {
+    let db = Connection::open(path).unwrap();
+    db.pragma_update(None, "journal_mode", "WAL").unwrap();
+    db.execute_batch(&STEPS[..4].concat()).unwrap();
+    db.pragma_update(None, "user_version", 4).unwrap();
+    for (id, number) in drops.into_iter().zip(1..) {
+        db.execute(
+            "INSERT INTO drops (id, rule, token_hash, salt, uploader, unknown, unknown_why)
+             VALUES (?1, 'address', randomblob(32), randomblob(32), randomblob(32), ?2, 'why')",
+            params![id, number],
+        )
+        .unwrap();
+    }
+    for (id, number) in [(0, 3), (0, 100), (1, 1), (1, 2)].map(|(at, number)| (drops[at], number)) {
+        db.execute(
+            "INSERT INTO files (drop_id, number, blob, state, name, size, sha256, crc32, expires_at, attempts,
+                                interrupted, collection, recipient, behind_proxy, lease_until, covered, by_word, passages,
+                                unsettled, asked, charged, last_piece, again_until, ending, ended_at)
+             VALUES (?1, ?2, substr(?1, 1, 25) || char(97 + ?2 % 26), 'delivered', 'name', 11, randomblob(32), 12, 13, 14, 15,
+                     randomblob(32), randomblob(32), 1, 16, '0-17', 1, '~0-18', '0-19', 20, 21, 1, 22, 'delivered', 23)",
+            params![id, number],
+        )
+        .unwrap();
+    }
+}
+
+/// All that stands in the rows, of drops and of files.
+fn all(db: &Connection, from: &str) -> Vec<Vec<Value>> {
+    let columns = "drop_id, number, rule, token_hash, salt, uploader, unknown, unknown_why, blob, state, name, size, sha256,
+                   crc32, expires_at, attempts, interrupted, collection, recipient, behind_proxy, lease_until, covered,
+                   by_word, passages, unsettled, asked, charged, last_piece, again_until, ending, ended_at";
+    let mut rows = db
+        .prepare(&format!("SELECT {columns} FROM {from} ORDER BY drop_id, number"))
+        .unwrap();
+    let count = rows.column_count();
+    let rows = rows.query_map([], |row| (0..count).map(|at| row.get(at)).collect());
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+const BEFORE: &str = "files JOIN drops ON id = drop_id";
+
+#[test]
+fn all_that_stood_in_two_tables_stands_in_one() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("catalog.sqlite");
+    let ids = ["z7mplkjqa2xw5yhuvb4cdefgin", "2b3c4d5e6f7ghijklmnopqrstu"];
+    of_version_4(&path, ids);
+    let before = all(&Connection::open(&path).unwrap(), BEFORE);
+    let db = writer(&path, OwnerRule::Token).unwrap();
+    assert_eq!((before.len(), all(&db, "files")), (4, before));
+    for (id, numbers) in ids.into_iter().zip([[3, 100], [1, 2]]) {
+        let id = DropId::parse(id).unwrap();
+        let drop = rows::find(&db, &id, Timestamp(NOW)).unwrap().unwrap();
+        assert_eq!([0, 1].map(|at| drop.files[at].number), numbers);
+    }
+}
+
+#[test]
+fn what_cannot_be_brought_up_stays_as_it_was() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("catalog.sqlite");
+    of_version_4(
+        &path,
+        ["abcdefghijklmnopqrstuvwxyz", "abcdefghijkzzzzzzzzzzzzzzz"],
+    );
+    let mut db = Connection::open(&path).unwrap();
+    db.execute("UPDATE files SET number = 1 WHERE number = 3", [])
+        .unwrap();
+    let before = all(&db, BEFORE);
+    drop(db);
+    assert!(matches!(
+        writer(&path, OwnerRule::Token),
+        Err(SchemaError::Database(_))
+    ));
+    db = Connection::open(&path).unwrap();
+    assert_eq!((version(&db).unwrap(), all(&db, BEFORE)), (4, before));
+}
+
 #[test]
 fn who_only_reads_brings_nothing_up_and_nobody_guesses_at_a_newer_one() {
     let data = tempfile::tempdir().unwrap();
@@ -268,18 +348,18 @@ fn who_only_reads_brings_nothing_up_and_nobody_guesses_at_a_newer_one() {
     old(&path, 2);
     assert!(matches!(
         reader(&path),
-        Err(SchemaError::TooOld { found: 2, known: 4 })
+        Err(SchemaError::TooOld { found: 2, known: 5 })
     ));
     writer(&path, OwnerRule::Either)
         .unwrap()
-        .pragma_update(None, "user_version", 5)
+        .pragma_update(None, "user_version", 6)
         .unwrap();
     assert!(matches!(
         reader(&path),
-        Err(SchemaError::TooNew { found: 5, known: 4 })
+        Err(SchemaError::TooNew { found: 6, known: 5 })
     ));
     assert!(matches!(
         writer(&path, OwnerRule::Either),
-        Err(SchemaError::TooNew { found: 5, known: 4 })
+        Err(SchemaError::TooNew { found: 6, known: 5 })
     ));
 }
