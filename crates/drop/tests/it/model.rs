@@ -151,6 +151,7 @@ impl Both {
             ended: None,
             delivered: false,
             again: None,
+            swept: false,
         };
         let model = Model {
             files: sizes.iter().map(fresh).collect(),
@@ -449,6 +450,7 @@ impl Both {
                         ended: None,
                         delivered: false,
                         again: None,
+                        swept: false,
                     };
                 }
             }
@@ -613,6 +615,22 @@ async fn a_word_for_one_request_is_none_for_another_like_it() {
     ];
     let both = the_model_agrees(&[10], &ops).await;
     assert!(!both.model.files[0].delivered);
+}
+
+/// A receipt that was forgotten is not put right.
+#[tokio::test]
+async fn what_arrives_after_its_receipt_was_forgotten_changes_nothing() {
+    let ops = [
+        get(0, None, false),
+        Op::Delete { file: 0 },
+        Op::Advance { secs: RECEIPTS - 1 },
+        Op::Sweep,
+        Op::Advance { secs: 1 },
+        Op::Sweep,
+        end(0, Some(usize::MAX), 0),
+        get(0, None, false),
+    ];
+    the_model_agrees(&[0], &ops).await;
 }
 
 #[test]

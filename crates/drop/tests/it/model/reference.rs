@@ -36,6 +36,8 @@ pub(super) struct File {
     pub(super) ended: Option<u64>,
     pub(super) delivered: bool,
     pub(super) again: Option<u64>,
+    /// Its receipt is gone, too.
+    pub(super) swept: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -129,7 +131,8 @@ impl Model {
     }
 
     pub(super) fn forgotten(&self, f: usize) -> bool {
-        self.files[f].ended.is_some_and(|at| at + RECEIPTS <= self.now)
+        let file = &self.files[f];
+        file.swept || file.ended.is_some_and(|at| at + RECEIPTS <= self.now)
     }
 
     /// What becomes of the file if so many bytes of it are asked for; or the refusal.
@@ -275,7 +278,7 @@ impl Model {
                 .filter(|hold| file.collecting && hold.name == flight.name);
             let Some(hold) = hold.filter(|_| file.ended.is_none()) else {
                 let all = arrived.is_some_and(|arrived| arrived == (0..file.size));
-                if file.ended.is_some() && !file.delivered && all {
+                if file.ended.is_some() && !file.delivered && !file.swept && all {
                     (file.delivered, file.ended) = (true, Some(now));
                 }
                 continue;
@@ -320,9 +323,11 @@ impl Model {
     pub(super) fn sweep(&mut self) {
         for f in 0..self.files.len() {
             let (standing, now) = (self.standing(f), self.now);
+            let forgotten = self.forgotten(f);
             let mut flights = self.flights.iter();
             let is_had = flights.any(|flight| flight.parts.iter().any(|part| part.file == f && part.again));
             let file = &mut self.files[f];
+            file.swept = forgotten;
             if file.ended.is_some() {
                 // A try that is under way when the grace ends is not the last thing that can be done.
                 let longer = now.min(file.expires) + LEASE;
