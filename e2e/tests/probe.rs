@@ -78,7 +78,7 @@ fn scripted(
                     _ => break,
                 }
             }
-            // Who only knocks asks nothing.
+            // Who only shakes hands asks nothing.
             if request.is_empty() {
                 continue;
             }

@@ -9,8 +9,8 @@
 
 mod args;
 mod cause;
+mod connector;
 mod consent;
-mod door;
 mod echo;
 mod report;
 mod survey;
@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use truehop_forgeries::{Forgery, Language, forgeries, mends};
 
 pub(crate) use args::{HELP, ProbeArgs};
-use door::{Door, Threshold};
+use connector::{Connector, Handshake};
 use report::Report;
 use survey::{End, NoEcho, Pages, Plan, Survey};
 use verdict::Kind;
@@ -67,11 +67,11 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
     let echo = args.echo_json.clone().unwrap_or_default();
     let mut stop = Stop::new().map_err(refused_by_the_system)?;
     let arrive = async {
-        let (door, threshold) = reach(args, addresses).await?;
+        let (connector, handshake) = reach(args, addresses).await?;
         let mut languages = vec![Language::Http1];
-        languages.extend(threshold.speaks_http2.then_some(Language::Http2));
+        languages.extend(handshake.speaks_http2.then_some(Language::Http2));
         let plan = Plan {
-            door,
+            connector,
             host: &args.url.authority,
             pages: Pages::of(&args.url.path),
             echo: &echo,
@@ -84,9 +84,9 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
             .introduce()
             .await
             .map_err(|no_echo| is_no_echo(args, &plan, &no_echo))?;
-        Ok::<_, Failure>((plan, threshold, client))
+        Ok::<_, Failure>((plan, handshake, client))
     };
-    let (plan, threshold, client) = tokio::select! {
+    let (plan, handshake, client) = tokio::select! {
         arrived = arrive => arrived?,
         () = stop.asked() => return Ok(Status::Stopped),
     };
@@ -112,9 +112,9 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
     let report = Report {
         url,
         agent: AGENT,
-        is_blind: args.expect.is_none() && client.is_loopback() && client != threshold.from,
-        to: plan.door.to,
-        from: threshold.from,
+        is_blind: args.expect.is_none() && client.is_loopback() && client != handshake.from,
+        to: plan.connector.to,
+        from: handshake.from,
         is_from_chosen: args.from.is_some(),
         survey: &survey,
         end: &end,
@@ -155,21 +155,21 @@ fn addresses(args: &ProbeArgs) -> Result<Vec<SocketAddr>, Failure> {
 }
 
 /// The first address that takes connections. All further ones go there.
-async fn reach(args: &ProbeArgs, addresses: &[SocketAddr]) -> Result<(Door, Threshold), Failure> {
+async fn reach(args: &ProbeArgs, addresses: &[SocketAddr]) -> Result<(Connector, Handshake), Failure> {
     let tls = match args.url.is_tls {
         true => Some(tls::settings(&args.url.host, args)?),
         false => None,
     };
     let mut failed = String::new();
     for to in addresses {
-        let door = Door {
+        let connector = Connector {
             to: *to,
             from: args.from,
             tls: tls.clone(),
             patience: Duration::from_secs(args.timeout.into()),
         };
-        match door.knock().await {
-            Ok(threshold) => return Ok((door, threshold)),
+        match connector.handshake().await {
+            Ok(handshake) => return Ok((connector, handshake)),
             Err(error) => failed += &format!("error: {to} cannot be connected to: {error}\n"),
         }
     }
@@ -184,7 +184,7 @@ async fn reach(args: &ProbeArgs, addresses: &[SocketAddr]) -> Result<(Door, Thre
 }
 
 fn is_no_echo(args: &ProbeArgs, plan: &Plan<'_>, NoEcho { what, help }: &NoEcho) -> Failure {
-    let (url, to) = (args.url.url(), plan.door.to);
+    let (url, to) = (args.url.url(), plan.connector.to);
     Failure::new(
         Status::Unavailable,
         format!("error: {url} at {to} {what}\nhelp: {help}"),

@@ -12,7 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use truehop_forgeries::{Answer, Cast, Forgery, Language, Place, Request};
 
 use super::AGENT;
-use super::door::{Door, Reply};
+use super::connector::{Connector, Reply};
 use super::echo::{Echo, Told};
 use super::verdict::{Kind, Parties, Verdict, quoted, shown};
 
@@ -34,7 +34,7 @@ const FORGED: [Ipv4Addr; 3] = [
 /// What is sent, where to, and how fast.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
-    pub(super) door: Door,
+    pub(super) connector: Connector,
     /// The host that is asked for, with its port unless it is the usual one.
     pub(super) host: &'a str,
     pub(super) pages: Pages<'a>,
@@ -198,7 +198,7 @@ impl Plan<'_> {
             trusted: self.trusted,
         };
         let request = self.request(&Forgery::honest(), &cast);
-        let reply = self.door.ask(&request, language).await;
+        let reply = self.connector.ask(&request, language).await;
         address(&reply, self.echo, self.pages.path)
     }
 }
@@ -241,7 +241,7 @@ impl<'a> Survey<'a> {
                     continue;
                 }
                 pace.tick().await;
-                let reply = plan.door.ask(&request, *language).await;
+                let reply = plan.connector.ask(&request, *language).await;
                 let parties = Parties {
                     client: self.client,
                     forged: cast.forged.into(),
@@ -254,7 +254,7 @@ impl<'a> Survey<'a> {
                     // Barred for the address that it claims, or for claiming at all? Our own tells.
                     pace.tick().await;
                     let honest = plan.request(forgery, &Cast { forged: us, ..cast });
-                    let reply = plan.door.ask(&honest, *language).await;
+                    let reply = plan.connector.ask(&honest, *language).await;
                     if Verdict::of(&reply, &honest, parties, plan.echo).kind == Kind::Held {
                         let how = format!("{}: {}, but let in as {us}", parties.forged, verdict.how);
                         verdict = Verdict::new(Kind::Fooled, how);

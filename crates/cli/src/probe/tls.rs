@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::ProbeArgs;
-use super::door::Tls;
+use super::connector::Tls;
 use crate::status::{Failure, Status};
 
 /// The settings of TLS with this host.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use truehop_forgeries::{Answer, Request};
 
-use super::door::Reply;
+use super::connector::Reply;
 use super::echo::{Echo, Told};
 
 /// The longest piece of an answer that is shown.

@@ -1,6 +1,6 @@
-//! The way to a deployment: connections, one for each request.
+//! Connections to a deployment, one for each request.
 //!
-//! Invariant: every wait ends after [`Door::patience`], whatever the other side does.
+//! Invariant: every wait ends after [`Connector::patience`], whatever the other side does.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +20,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 /// Where requests go.
 #[derive(Clone, Debug)]
-pub(super) struct Door {
+pub(super) struct Connector {
     pub(super) to: SocketAddr,
     /// The address of this machine to come from.
     pub(super) from: Option<IpAddr>,
@@ -49,20 +49,20 @@ pub(super) enum Reply {
     NoConnection(io::Error),
 }
 
-/// What is known of the server before anything is asked.
+/// What connecting tells, before anything is asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Threshold {
+pub(super) struct Handshake {
     /// This end of the connection.
     pub(super) from: IpAddr,
     /// Whether it speaks HTTP/2.
     pub(super) speaks_http2: bool,
 }
 
-impl Door {
+impl Connector {
     /// Connects, asks nothing, and closes.
-    pub(super) async fn knock(&self) -> io::Result<Threshold> {
-        let (_, threshold) = self.connect(&[b"h2", b"http/1.1"]).await?;
-        Ok(threshold)
+    pub(super) async fn handshake(&self) -> io::Result<Handshake> {
+        let (_, handshake) = self.connect(&[b"h2", b"http/1.1"]).await?;
+        Ok(handshake)
     }
 
     /// Sends a request on a connection of its own.
@@ -91,14 +91,14 @@ impl Door {
         }
     }
 
-    async fn connect(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Threshold)> {
+    async fn connect(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Handshake)> {
         timeout(self.patience, self.connect_at_leisure(protocols))
             .await
             .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
             .map_err(|error| tame(&error))
     }
 
-    async fn connect_at_leisure(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Threshold)> {
+    async fn connect_at_leisure(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Handshake)> {
         let socket = match self.to {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -108,22 +108,22 @@ impl Door {
         }
         let tcp = socket.connect(self.to).await?;
         tcp.set_nodelay(true)?;
-        let mut threshold = Threshold {
+        let mut handshake = Handshake {
             from: tcp.local_addr()?.ip().to_canonical(),
             speaks_http2: false,
         };
         let Some(tls) = &self.tls else {
-            return Ok((Box::new(tcp), threshold));
+            return Ok((Box::new(tcp), handshake));
         };
         let mut config = tls.config.clone();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let connector = TlsConnector::from(Arc::new(config));
         let tls = connector.connect(tls.name.clone(), tcp).await?;
-        threshold.speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        if protocols == [b"h2"] && !threshold.speaks_http2 {
+        handshake.speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        if protocols == [b"h2"] && !handshake.speaks_http2 {
             return Err(io::Error::other("the server does not speak HTTP/2 any more"));
         }
-        Ok((Box::new(tls), threshold))
+        Ok((Box::new(tls), handshake))
     }
 }
 
