@@ -80,12 +80,8 @@ pub fn forgeries() -> Result<Vec<Forgery>, BadLine> {
     read(FILE)
 }
 
-/// The forgeries of a text of this shape.
-///
-/// # Errors
-///
-/// The first line that is not as the file's first line says.
-pub fn read(text: &str) -> Result<Vec<Forgery>, BadLine> {
+/// The forgeries of a text of this shape, or the first line that is not as the text's first line says.
+fn read(text: &str) -> Result<Vec<Forgery>, BadLine> {
     let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     match lines.next().map(|(_, line)| serde_json::from_str::<Head>(line)) {
         Some(Ok(head)) if head.version == VERSION => {}

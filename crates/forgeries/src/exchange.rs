@@ -9,7 +9,7 @@ use crate::http2;
 use crate::request::Request;
 
 /// How many bytes of a server are looked at.
-pub const LIMIT: usize = 1 << 20;
+pub(crate) const LIMIT: usize = 1 << 20;
 
 /// A request that was sent as the only one of its connection.
 #[derive(Debug)]

@@ -31,8 +31,7 @@ mod mend;
 mod request;
 mod text;
 
-pub use corpus::{BadLine, Fault, Forgery, Language, forgeries, read};
-pub use exchange::{Answer, Exchange, LIMIT, State};
+pub use corpus::{BadLine, Fault, Forgery, Language, forgeries};
+pub use exchange::{Answer, Exchange, State};
 pub use mend::{Line, Mend, mends};
 pub use request::{Cast, Place, Request};
-pub use text::BadText;

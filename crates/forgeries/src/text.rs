@@ -48,8 +48,7 @@ enum Spelling {
 
 /// Why a text of the file has no meaning.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[non_exhaustive]
-pub enum BadText {
+pub(crate) enum BadText {
     /// A brace that is not closed.
     #[error("a brace stays open in {0:?}")]
     OpenBrace(String),
