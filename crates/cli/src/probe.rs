@@ -160,7 +160,7 @@ async fn reach(args: &ProbeArgs, addresses: &[SocketAddr]) -> Result<(Connector,
         true => Some(tls::settings(&args.url.host, args)?),
         false => None,
     };
-    let mut failed = String::new();
+    let (mut failed, mut help) = (String::new(), String::new());
     for to in addresses {
         let connector = Connector {
             to: *to,
@@ -170,17 +170,13 @@ async fn reach(args: &ProbeArgs, addresses: &[SocketAddr]) -> Result<(Connector,
         };
         match connector.handshake().await {
             Ok(handshake) => return Ok((connector, handshake)),
-            Err(error) => failed += &format!("error: {to} cannot be connected to: {error}\n"),
+            Err(failure) => {
+                failed += &format!("error: {to} {}\n", failure.what);
+                help = failure.help;
+            }
         }
     }
-    let help = match (args.from, tls.is_some()) {
-        (Some(from), _) => format!("help: is {from} an address of this machine, with a way there?"),
-        (_, true) => {
-            "help: --ca FILE names the authority of its certificate, --insecure believes any".to_owned()
-        }
-        _ => "help: is it running, and is the port right?".to_owned(),
-    };
-    Err(Failure::new(Status::Unavailable, failed + &help))
+    Err(Failure::new(Status::Unavailable, format!("{failed}help: {help}")))
 }
 
 fn is_no_echo(args: &ProbeArgs, plan: &Plan<'_>, NoEcho { what, help }: &NoEcho) -> Failure {

@@ -2,7 +2,9 @@
 //!
 //! Invariant: every wait ends after [`Connector::patience`], whatever the other side does.
 
-use std::io::{self, ErrorKind};
+mod failure;
+
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +13,11 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use truehop_forgeries::{Answer, Exchange, Language, Request, State};
+
+pub(super) use failure::Failure;
 
 /// A server that does not close may answer twice. It is listened to for twice the time of its answer, and so much more.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -34,6 +38,8 @@ pub(super) struct Connector {
 pub(super) struct Tls {
     pub(super) name: ServerName<'static>,
     pub(super) config: ClientConfig,
+    /// Whether the authority that is believed was named, instead of the system's.
+    pub(super) is_authority_named: bool,
 }
 
 /// What became of a request.
@@ -46,7 +52,7 @@ pub(super) enum Reply {
     /// Nothing came in time.
     Silence,
     /// There was no connection to send it on.
-    NoConnection(io::Error),
+    NoConnection(Failure),
 }
 
 /// What connecting tells, before anything is asked.
@@ -60,7 +66,7 @@ pub(super) struct Handshake {
 
 impl Connector {
     /// Connects, asks nothing, and closes.
-    pub(super) async fn handshake(&self) -> io::Result<Handshake> {
+    pub(super) async fn handshake(&self) -> Result<Handshake, Failure> {
         let (_, handshake) = self.connect(&[b"h2", b"http/1.1"]).await?;
         Ok(handshake)
     }
@@ -73,7 +79,7 @@ impl Connector {
         };
         let mut wire = match self.connect(&[protocol]).await {
             Ok((wire, _)) => wire,
-            Err(error) => return Reply::NoConnection(error),
+            Err(failure) => return Reply::NoConnection(failure),
         };
         let (mut exchange, bytes) = Exchange::begin(request, language);
         let in_time = timeout(self.patience, converse(&mut *wire, &mut exchange, &bytes)).await;
@@ -91,14 +97,30 @@ impl Connector {
         }
     }
 
-    async fn connect(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Handshake)> {
-        timeout(self.patience, self.connect_at_leisure(protocols))
-            .await
-            .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
-            .map_err(|error| tame(&error))
+    async fn connect(&self, protocols: &[&[u8]]) -> Result<(Box<dyn Wire>, Handshake), Failure> {
+        let deadline = Instant::now() + self.patience;
+        let tcp = timeout_at(deadline, self.connect_tcp()).await;
+        let (tcp, mut handshake) = tcp
+            .map_err(|_| Failure::of_late_tcp(self.patience))?
+            .map_err(|error| Failure::of_tcp(&error, self.from))?;
+        let Some(tls) = &self.tls else {
+            return Ok((Box::new(tcp), handshake));
+        };
+        let mut config = tls.config.clone();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = timeout_at(deadline, connector.connect(tls.name.clone(), tcp)).await;
+        let stream = stream
+            .map_err(|_| Failure::of_late_tls(self.patience))?
+            .map_err(|error| Failure::of_tls(&error, tls))?;
+        handshake.speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        if protocols == [b"h2"] && !handshake.speaks_http2 {
+            return Err(Failure::of_lost_http2());
+        }
+        Ok((Box::new(stream), handshake))
     }
 
-    async fn connect_at_leisure(&self, protocols: &[&[u8]]) -> io::Result<(Box<dyn Wire>, Handshake)> {
+    async fn connect_tcp(&self) -> io::Result<(TcpStream, Handshake)> {
         let socket = match self.to {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -108,29 +130,12 @@ impl Connector {
         }
         let tcp = socket.connect(self.to).await?;
         tcp.set_nodelay(true)?;
-        let mut handshake = Handshake {
+        let handshake = Handshake {
             from: tcp.local_addr()?.ip().to_canonical(),
             speaks_http2: false,
         };
-        let Some(tls) = &self.tls else {
-            return Ok((Box::new(tcp), handshake));
-        };
-        let mut config = tls.config.clone();
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let connector = TlsConnector::from(Arc::new(config));
-        let tls = connector.connect(tls.name.clone(), tcp).await?;
-        handshake.speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        if protocols == [b"h2"] && !handshake.speaks_http2 {
-            return Err(io::Error::other("the server does not speak HTTP/2 any more"));
-        }
-        Ok((Box::new(tls), handshake))
+        Ok((tcp, handshake))
     }
-}
-
-/// An error without anything that a terminal obeys: it may have names out of the server's certificate.
-fn tame(error: &io::Error) -> io::Error {
-    let told: String = error.to_string().chars().filter(|c| !c.is_control()).collect();
-    io::Error::new(error.kind(), told)
 }
 
 /// What can be talked over.

@@ -140,6 +140,43 @@ pub(super) struct NoEcho {
     pub(super) help: String,
 }
 
+impl NoEcho {
+    /// The same, with what is likely where plain HTTP was spoken, and TLS is expected: whoever is greeted so answers in
+    /// TLS, closes, or says in words what is wrong.
+    fn unless_tls_is_spoken(self, reply: &Reply) -> Self {
+        const TLS: &str = "if it speaks TLS there, the URL begins with https://";
+        /// An alert, in any version of the record layer.
+        const ALERT: [u8; 2] = [21, 3];
+        let is_told = |body: &[u8]| {
+            let body = String::from_utf8_lossy(body).to_ascii_lowercase();
+            ["https", "ssl"].iter().any(|word| body.contains(word))
+        };
+        match reply {
+            Reply::Answers(answers) => match answers.as_slice() {
+                [Answer { status: None, body }] if body.starts_with(&ALERT) => Self {
+                    what: "answers plain HTTP in TLS".to_owned(),
+                    help: "the URL begins with https:// there".to_owned(),
+                },
+                [
+                    Answer {
+                        status: Some(400),
+                        body,
+                    },
+                ] if is_told(body) => Self {
+                    help: format!("{TLS}; if not, {}", self.help),
+                    ..self
+                },
+                _ => self,
+            },
+            Reply::Closed => Self {
+                help: format!("{TLS}; if not, {}", self.help),
+                ..self
+            },
+            Reply::Silence | Reply::NoConnection(_) => self,
+        }
+    }
+}
+
 impl Plan<'_> {
     /// Asks honestly whom the deployment takes us for, in every language.
     pub(super) async fn introduce(&self) -> Result<IpAddr, NoEcho> {
@@ -199,7 +236,10 @@ impl Plan<'_> {
         };
         let request = self.request(&Forgery::honest(), &cast);
         let reply = self.connector.ask(&request, language).await;
-        address(&reply, self.echo, self.pages.path)
+        address(&reply, self.echo, self.pages.path).map_err(|no_echo| match self.connector.tls {
+            Some(_) => no_echo,
+            None => no_echo.unless_tls_is_spoken(&reply),
+        })
     }
 }
 
@@ -332,7 +372,9 @@ fn address(reply: &Reply, echo: &Echo, path: &str) -> Result<IpAddr, NoEcho> {
     let look =
         "the server must take a connection for each request; --rate asks more slowly, --timeout waits longer";
     let (status, body) = match reply {
-        Reply::NoConnection(error) => return trouble(format!("cannot be connected to: {error}"), look),
+        Reply::NoConnection(failure) => {
+            return trouble(failure.what.clone(), &format!("{}; {look}", failure.help));
+        }
         Reply::Silence => return trouble("does not answer an honest request in time".to_owned(), look),
         Reply::Closed => return trouble("closes the connection without an answer".to_owned(), look),
         Reply::Answers(answers) => match answers.as_slice() {

@@ -33,7 +33,11 @@ pub(super) fn settings(host: &str, args: &ProbeArgs) -> Result<Tls, Failure> {
             .with_root_certificates(of_the_system()?)
             .with_no_client_auth(),
     };
-    Ok(Tls { name, config })
+    Ok(Tls {
+        name,
+        config,
+        is_authority_named: args.ca.is_some(),
+    })
 }
 
 fn of_file(file: &Path) -> Result<RootCertStore, Failure> {

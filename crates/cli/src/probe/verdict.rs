@@ -87,7 +87,7 @@ impl Verdict {
             Reply::Answers(answers) => answers,
             Reply::Closed => return Self::new(Kind::Refused, "closed without an answer"),
             Reply::Silence => return Self::new(Kind::Broke, "no answer in time"),
-            Reply::NoConnection(error) => return Self::new(Kind::Broke, format!("no connection: {error}")),
+            Reply::NoConnection(failure) => return Self::new(Kind::Broke, format!("it {}", failure.what)),
         };
         // A server that takes one request for two answers twice: whoever is fooled in either is fooled.
         let judged = answers.iter().map(|answer| judge(answer, request, parties, echo));
@@ -207,11 +207,10 @@ pub(super) fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use truehop_forgeries::{Cast, Place, forgeries};
 
     use super::*;
+    use crate::probe::connector::Failure;
 
     const PARTIES: Parties = Parties {
         client: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
@@ -301,8 +300,14 @@ mod tests {
         assert_eq!(verdict(&Reply::Closed).0, Kind::Refused);
         assert_eq!(verdict(&answers(&[])).0, Kind::Refused);
         assert_eq!(verdict(&Reply::Silence).0, Kind::Broke);
-        let error = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(verdict(&Reply::NoConnection(error)).0, Kind::Broke);
+        let failure = Failure {
+            what: "cannot be connected to".to_owned(),
+            help: String::new(),
+        };
+        assert_eq!(
+            verdict(&Reply::NoConnection(failure)),
+            (Kind::Broke, "it cannot be connected to".to_owned())
+        );
     }
 
     #[test]
