@@ -162,7 +162,7 @@ fn converse(stream: &mut dyn Stream, (mut exchange, bytes): (Exchange, Vec<u8>))
 fn judged(answers: &[Said]) -> Answer {
     let each = answers
         .iter()
-        .map(|Said { status, body }| match (client(body), status) {
+        .map(|Said { status, body, .. }| match (client(body), status) {
             (Some(client), _) => Answer::Client(client),
             (None, Some(status @ 400..)) => Answer::Refused(status.to_string()),
             // What cannot be understood is no answer, unless it is one all the same.

@@ -34,10 +34,12 @@ pub enum State {
 }
 
 /// What a server said.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Answer {
     /// The status; none when it could not be understood or did not come.
     pub status: Option<u16>,
+    /// When to come again (RFC 9110, section 10.2.3), as it was said: seconds, or a date. Empty when it cannot be read.
+    pub retry_after: Option<String>,
     /// The body; without a status whatever came.
     pub body: Vec<u8>,
 }

@@ -70,8 +70,8 @@ pub(crate) fn answers(mut bytes: &[u8]) -> Vec<Answer> {
     while !bytes.is_empty() {
         let Some((answer, _, rest)) = one(bytes) else {
             answers.push(Answer {
-                status: None,
                 body: bytes.to_vec(),
+                ..Answer::default()
             });
             break;
         };
@@ -120,8 +120,13 @@ fn one(bytes: &[u8]) -> Option<(Answer, Framing, &[u8])> {
     } else {
         (rest.to_vec(), Framing::Connection, &[][..])
     };
-    let status = Some(status);
-    Some((Answer { status, body }, framing, rest))
+    let retry_after = value(b"Retry-After").map(|value| String::from_utf8_lossy(value).into_owned());
+    let answer = Answer {
+        status: Some(status),
+        retry_after,
+        body,
+    };
+    Some((answer, framing, rest))
 }
 
 fn status(line: &[u8]) -> Option<u16> {
@@ -244,6 +249,18 @@ mod tests {
         ] {
             assert_eq!(answers(nonsense)[0].status, None, "{nonsense:?}");
         }
+    }
+
+    #[test]
+    fn when_to_come_again_is_read_as_it_was_said() {
+        let said = |fields: &str| {
+            let bytes = format!("HTTP/1.1 503 Busy\r\n{fields}Content-Length: 0\r\n\r\n");
+            answers(bytes.as_bytes()).remove(0).retry_after
+        };
+        assert_eq!(said("retry-after:  7 \r\n").as_deref(), Some("7"));
+        let date = "Fri, 31 Dec 1999 23:59:59 GMT";
+        assert_eq!(said(&format!("Retry-After: {date}\r\n")).as_deref(), Some(date));
+        assert_eq!(said("X-Retry-After: 7\r\n"), None);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! HTTP/2 as nobody should write it: frames put together by hand, because every library refuses to say such things.
 //!
-//! Field blocks are written without compression. Of an answer's, only the status is read, which comes first.
+//! Field blocks are written without compression. Of an answer's, only the status is read, which comes first, and
+//! `Retry-After`.
 
 use crate::exchange::{Answer, LIMIT, State};
 use crate::request::Request;
 
+mod retry_after;
 mod status;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -50,6 +52,7 @@ pub(crate) struct Reading {
     /// What is not a whole frame yet.
     rest: Vec<u8>,
     status: Option<u16>,
+    retry_after: Option<String>,
     body: Vec<u8>,
     had: usize,
     /// Taken back by the server: what came before does not count.
@@ -71,7 +74,10 @@ impl Reading {
                 HEADERS => {
                     let block = without_padding(&payload, flags, if flags & PRIORITY == 0 { 0 } else { 5 });
                     // An interim answer is followed by the answer; trailers have no status.
-                    self.status = status::of(block).or(self.status);
+                    if let Some(status) = status::of(block) {
+                        self.status = Some(status);
+                        self.retry_after = retry_after::of(block);
+                    }
                 }
                 DATA => self.body.extend_from_slice(without_padding(&payload, flags, 0)),
                 RST_STREAM => self.is_void = true,
@@ -94,6 +100,7 @@ impl Reading {
     pub(crate) fn end(self) -> Vec<Answer> {
         let answer = Answer {
             status: self.status,
+            retry_after: self.retry_after,
             body: self.body,
         };
         match self.is_void || answer.status.is_none() && answer.body.is_empty() {
@@ -313,6 +320,7 @@ mod tests {
             vec![Answer {
                 status,
                 body: body.to_vec(),
+                ..Answer::default()
             }]
         };
         let bytes = frames(&[
@@ -331,6 +339,28 @@ mod tests {
         // Padding that is longer than its frame, and a frame that is shorter than it must be.
         let odd = frames(&[(DATA, PADDED, &[9, b'a']), (HEADERS, PADDED | PRIORITY, &[0, 1])]);
         assert_eq!(heard(&odd), (State::Open, vec![]));
+    }
+
+    #[test]
+    fn when_to_come_again_belongs_to_the_last_status() {
+        let early: (u8, u8, &[u8]) = (
+            HEADERS,
+            END_HEADERS,
+            &[0x08, 3, b'1', b'0', b'3', 0x0f, 38, 1, b'9'],
+        );
+        let busy: (u8, u8, &[u8]) = (
+            HEADERS,
+            END_HEADERS,
+            &[0x48, 3, b'5', b'0', b'3', 0x0f, 38, 1, b'7'],
+        );
+        let end: (u8, u8, &[u8]) = (HEADERS, END_HEADERS | END_STREAM, &[0x0f, 38, 1, b'8']);
+        let answer = &heard(&frames(&[early, busy, end])).1[0];
+        assert_eq!(
+            (answer.status, answer.retry_after.as_deref()),
+            (Some(503), Some("7"))
+        );
+        let plain = &heard(&frames(&[early, (HEADERS, END_HEADERS | END_STREAM, &[0x88])])).1[0];
+        assert_eq!((plain.status, &plain.retry_after), (Some(200), &None));
     }
 
     #[test]

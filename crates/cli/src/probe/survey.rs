@@ -153,7 +153,11 @@ impl NoEcho {
         };
         match reply {
             Reply::Answers(answers) => match answers.as_slice() {
-                [Answer { status: None, body }] if body.starts_with(&ALERT) => Self {
+                [
+                    Answer {
+                        status: None, body, ..
+                    },
+                ] if body.starts_with(&ALERT) => Self {
                     what: "answers plain HTTP in TLS".to_owned(),
                     help: "the URL begins with https:// there".to_owned(),
                 },
@@ -161,6 +165,7 @@ impl NoEcho {
                     Answer {
                         status: Some(400),
                         body,
+                        ..
                     },
                 ] if is_told(body) => Self {
                     help: format!("{TLS}; if not, {}", self.help),
@@ -378,7 +383,7 @@ fn address(reply: &Reply, echo: &Echo, path: &str) -> Result<IpAddr, NoEcho> {
         Reply::Silence => return trouble("does not answer an honest request in time".to_owned(), look),
         Reply::Closed => return trouble("closes the connection without an answer".to_owned(), look),
         Reply::Answers(answers) => match answers.as_slice() {
-            [Answer { status, body }] => (*status, body),
+            [Answer { status, body, .. }] => (*status, body),
             [] => {
                 let what = "begins to answer an honest request, and then gives no answer".to_owned();
                 return trouble(what, look);
@@ -462,6 +467,7 @@ mod tests {
             let answer = Answer {
                 status: Some(status),
                 body: body.as_bytes().to_vec(),
+                ..Answer::default()
             };
             address(&Reply::Answers(vec![answer]), &Echo::default(), "/w")
         };

@@ -244,6 +244,7 @@ mod tests {
                 .map(|(status, body)| Answer {
                     status: Some(*status).filter(|status| *status > 0),
                     body: body.as_bytes().to_vec(),
+                    ..Answer::default()
                 })
                 .collect(),
         )

@@ -52,7 +52,7 @@ fn number(digits: impl Iterator<Item = Option<u8>>) -> Option<u16> {
 }
 
 /// Digits in Huffman's code (appendix B): 0 to 2 are five bits, 0 to 2; the others six, from 25 on. Up to what is none.
-fn digits(text: &[u8]) -> Vec<u8> {
+pub(super) fn digits(text: &[u8]) -> Vec<u8> {
     let mut bits = text
         .iter()
         .flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1));
