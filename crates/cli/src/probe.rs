@@ -13,6 +13,7 @@ mod connector;
 mod consent;
 mod echo;
 mod report;
+mod slow_down;
 mod survey;
 mod target;
 mod tls;
@@ -31,6 +32,7 @@ use truehop_forgeries::{Forgery, Language, forgeries, mends};
 pub(crate) use args::{HELP, ProbeArgs};
 use connector::{Connector, Handshake};
 use report::Report;
+use slow_down::SlowDown;
 use survey::{End, NoEcho, Pages, Plan, Survey};
 use verdict::Kind;
 
@@ -66,6 +68,7 @@ pub(crate) fn probe(args: &ProbeArgs) -> Result<Status, Failure> {
 async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> Result<Status, Failure> {
     let echo = args.echo_json.clone().unwrap_or_default();
     let mut stop = Stop::new().map_err(refused_by_the_system)?;
+    let bar = bar();
     let arrive = async {
         let (connector, handshake) = reach(args, addresses).await?;
         let mut languages = vec![Language::Http1];
@@ -79,6 +82,7 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
             languages,
             trusted: args.trusted,
             rate: args.rate,
+            slow_down: SlowDown::new(bar.clone()),
         };
         let client = plan
             .introduce()
@@ -101,7 +105,7 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
         return Err(Failure::new(Status::Negative, message));
     }
 
-    let bar = bar(plan.len());
+    bar.set_length(plan.len().try_into().unwrap_or_default());
     let mut survey = Survey::new(client);
     let end = tokio::select! {
         end = timeout(LONGEST, survey.run(&plan, &bar)) => end.unwrap_or(End::Late),
@@ -117,6 +121,7 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
         from: handshake.from,
         is_from_chosen: args.from.is_some(),
         survey: &survey,
+        slow_down: &plan.slow_down,
         end: &end,
         mends: mends().map_err(|error| ours(&error))?,
     };
@@ -128,6 +133,7 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
         End::Stopped => Status::Stopped,
         _ if report.is_blind => Status::Negative,
         _ if survey.count(Kind::Fooled) + survey.count(Kind::Broke) > 0 => Status::Negative,
+        End::Whole if survey.count(Kind::Unjudged) > 0 => Status::Unavailable,
         End::Whole => Status::Done,
         End::Late | End::Changed(_) => Status::Unavailable,
     })
@@ -200,12 +206,12 @@ fn refused_by_the_system(error: io::Error) -> Failure {
 }
 
 /// Tells on a terminal how far it is; a file or a pipe gets nothing of it.
-fn bar(total: usize) -> ProgressBar {
+fn bar() -> ProgressBar {
     let target = match io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };
-    let bar = ProgressBar::with_draw_target(u64::try_from(total).ok(), target);
+    let bar = ProgressBar::with_draw_target(None, target);
     if let Ok(style) = ProgressStyle::with_template("probing {bar:30} {pos}/{len}, {eta} left, {msg}") {
         bar.set_style(style);
     }

@@ -41,6 +41,7 @@ Verdicts:
   held       answered with the address that honest requests get
   refused    answered 4xx, or closed without an answer
   elsewhere  answered by something that names no client: a redirect, another page
+  unjudged   429 or 503 with Retry-After: it was waited for, 30 s in all, and asked once more in vain
   broke      an error of the server's own (5xx), or no answer in time
   fooled     answered with another address, or with what is none; or let in by a claim";
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use truehop_forgeries::{Language, Mend};
 
 use super::cause::Causes;
+use super::slow_down::SlowDown;
 use super::survey::{End, Finding, NotSent, Survey};
 use super::target::is_near;
 use super::verdict::Kind;
@@ -29,6 +30,7 @@ pub(super) struct Report<'a> {
     /// Whether everybody is taken for the deployment's own proxy.
     pub(super) is_blind: bool,
     pub(super) survey: &'a Survey<'a>,
+    pub(super) slow_down: &'a SlowDown,
     pub(super) end: &'a End,
     pub(super) mends: BTreeMap<String, Mend>,
 }
@@ -145,6 +147,20 @@ impl Report<'_> {
                 "{count} plain claims were turned away (401, 403, 429 or 451), and whether they were believed nobody \
                  knows. Let everybody in at this path, at any pace, and probe again"
             ));
+        }
+        if self.slow_down.times() > 0 || survey.count(Kind::Unjudged) > 0 {
+            let mut note = format!(
+                "the server asked to slow down (429 or 503 with Retry-After), and was waited for {} times, {} s in all. \
+                 A lower --rate may need no waits",
+                self.slow_down.times(),
+                self.slow_down.waited().as_secs()
+            );
+            if let count @ 1.. = survey.count(Kind::Unjudged) {
+                note += &format!(
+                    ". {count} forgeries were not judged: it asked so once more, or for longer than it is waited for"
+                );
+            }
+            notes.push(note);
         }
         if survey.count(Kind::Broke) > 0 {
             notes.push(

@@ -14,6 +14,7 @@ use truehop_forgeries::{Answer, Cast, Forgery, Language, Place, Request};
 use super::AGENT;
 use super::connector::{Connector, Reply};
 use super::echo::{Echo, Told};
+use super::slow_down::{self, SlowDown};
 use super::verdict::{Kind, Parties, Verdict, quoted, shown};
 
 /// After so many forgeries an honest request is sent.
@@ -45,6 +46,7 @@ pub(super) struct Plan<'a> {
     pub(super) trusted: Ipv4Addr,
     /// Requests a second.
     pub(super) rate: u32,
+    pub(super) slow_down: SlowDown,
 }
 
 /// One page under many names: a cache that answers what it has would hide whom the deployment believes.
@@ -189,8 +191,7 @@ impl Plan<'_> {
         let mut client = None;
         for language in &self.languages {
             for _ in 0..HONEST_FIRST {
-                pace.tick().await;
-                let ip = self.ask_honestly(*language).await?;
+                let ip = self.ask_honestly(*language, &mut pace).await?;
                 let first = *client.get_or_insert(ip);
                 if first != ip {
                     return Err(NoEcho {
@@ -233,18 +234,58 @@ impl Plan<'_> {
         pace
     }
 
-    async fn ask_honestly(&self, language: Language) -> Result<IpAddr, NoEcho> {
+    async fn ask_honestly(&self, language: Language, pace: &mut Interval) -> Result<IpAddr, NoEcho> {
         // No word stands in it.
         let cast = Cast {
             forged: FORGED[0],
             trusted: self.trusted,
         };
-        let request = self.request(&Forgery::honest(), &cast);
-        let reply = self.connector.ask(&request, language).await;
+        let forgery = Forgery::honest();
+        let mut reply = self.ask(&self.request(&forgery, &cast), language, pace).await;
+        if self.slow_down.wait(&reply).await {
+            reply = self.ask(&self.request(&forgery, &cast), language, pace).await;
+        }
         address(&reply, self.echo, self.pages.path).map_err(|no_echo| match self.connector.tls {
             Some(_) => no_echo,
             None => no_echo.unless_tls_is_spoken(&reply),
         })
+    }
+
+    /// Tries a forgery, and once more if the server asks to slow down and says nothing else.
+    async fn judge(
+        &self,
+        forgery: &Forgery,
+        cast: &Cast,
+        client: IpAddr,
+        language: Language,
+        pace: &mut Interval,
+    ) -> Verdict {
+        let parties = Parties {
+            client,
+            forged: cast.forged.into(),
+        };
+        let mut has_waited = false;
+        loop {
+            let request = self.request(forgery, cast);
+            let reply = self.ask(&request, language, pace).await;
+            let mut verdict = Verdict::of(&reply, &request, parties, self.echo);
+            if verdict.kind != Kind::Unjudged {
+                return verdict;
+            }
+            if has_waited || !self.slow_down.wait(&reply).await {
+                verdict.how += match has_waited {
+                    true => ", and did so before, too",
+                    false => ", which is not waited for",
+                };
+                return verdict;
+            }
+            has_waited = true;
+        }
+    }
+
+    async fn ask(&self, request: &Request, language: Language, pace: &mut Interval) -> Reply {
+        pace.tick().await;
+        self.connector.ask(request, language).await
     }
 }
 
@@ -280,33 +321,27 @@ impl<'a> Survey<'a> {
         for language in &plan.languages {
             for forgery in plan.corpus.iter().filter(|forgery| forgery.is_sayable(*language)) {
                 bar.inc(1);
-                let request = plan.request(forgery, &cast);
-                if claims_only(self.client, request.claims()) {
+                if claims_only(self.client, plan.request(forgery, &cast).claims()) {
                     self.not_sent.push((forgery, NotSent::OurAddress));
                     continue;
                 }
-                pace.tick().await;
-                let reply = plan.connector.ask(&request, *language).await;
-                let parties = Parties {
-                    client: self.client,
-                    forged: cast.forged.into(),
-                };
-                let mut verdict = Verdict::of(&reply, &request, parties, plan.echo);
+                let mut verdict = plan
+                    .judge(forgery, &cast, self.client, *language, &mut pace)
+                    .await;
                 if verdict.is_barred
                     && forgery.plain_header().is_some()
                     && let IpAddr::V4(us) = self.client
                 {
                     // Barred for the address that it claims, or for claiming at all? Our own tells.
-                    pace.tick().await;
-                    let honest = plan.request(forgery, &Cast { forged: us, ..cast });
-                    let reply = plan.connector.ask(&honest, *language).await;
-                    if Verdict::of(&reply, &honest, parties, plan.echo).kind == Kind::Held {
-                        let how = format!("{}: {}, but let in as {us}", parties.forged, verdict.how);
+                    let own = Cast { forged: us, ..cast };
+                    let honest = plan.judge(forgery, &own, self.client, *language, &mut pace).await;
+                    if honest.kind == Kind::Held {
+                        let how = format!("{}: {}, but let in as {us}", cast.forged, verdict.how);
                         verdict = Verdict::new(Kind::Fooled, how);
                     }
                 }
                 // Barred may mean that we are shut out, whatever we claim.
-                let is_alarming = verdict.kind == Kind::Broke || verdict.is_barred;
+                let is_alarming = matches!(verdict.kind, Kind::Broke | Kind::Unjudged) || verdict.is_barred;
                 self.findings.push(Finding {
                     forgery,
                     language: *language,
@@ -334,8 +369,9 @@ impl<'a> Survey<'a> {
 
     /// How many plain claims were turned away, so that nobody knows whether they were believed.
     pub(super) fn barred(&self) -> usize {
-        let is =
-            |finding: &&Finding<'_>| finding.verdict.is_barred && finding.forgery.plain_header().is_some();
+        let is = |Finding { forgery, verdict, .. }: &&Finding<'_>| {
+            verdict.kind == Kind::Refused && verdict.is_barred && forgery.plain_header().is_some()
+        };
         self.findings.iter().filter(is).count()
     }
 
@@ -345,8 +381,7 @@ impl<'a> Survey<'a> {
     }
 
     async fn confirm(&mut self, plan: &Plan<'a>, pace: &mut Interval, language: Language) -> Option<End> {
-        pace.tick().await;
-        let what = match plan.ask_honestly(language).await {
+        let what = match plan.ask_honestly(language, pace).await {
             Ok(ip) if ip == self.client => {
                 self.honest += 1;
                 self.confirmed = self.findings.len();
@@ -376,14 +411,14 @@ fn address(reply: &Reply, echo: &Echo, path: &str) -> Result<IpAddr, NoEcho> {
     };
     let look =
         "the server must take a connection for each request; --rate asks more slowly, --timeout waits longer";
-    let (status, body) = match reply {
+    let (status, body, retry_after) = match reply {
         Reply::NoConnection(failure) => {
             return trouble(failure.what.clone(), &format!("{}; {look}", failure.help));
         }
         Reply::Silence => return trouble("does not answer an honest request in time".to_owned(), look),
         Reply::Closed => return trouble("closes the connection without an answer".to_owned(), look),
         Reply::Answers(answers) => match answers.as_slice() {
-            [Answer { status, body, .. }] => (*status, body),
+            [answer] => (answer.status, &answer.body, slow_down::asked(answer)),
             [] => {
                 let what = "begins to answer an honest request, and then gives no answer".to_owned();
                 return trouble(what, look);
@@ -392,6 +427,17 @@ fn address(reply: &Reply, echo: &Echo, path: &str) -> Result<IpAddr, NoEcho> {
         },
     };
     match (status, echo.read(body)) {
+        (Some(status), _) if let Some(said) = retry_after => trouble(
+            format!(
+                "answers an honest request with {status}, and asks to slow down {}",
+                slow_down::told(said)
+            ),
+            &format!(
+                "--rate asks more slowly; it is waited for {} s in all, and {} times",
+                slow_down::LONGEST.as_secs(),
+                slow_down::MOST
+            ),
+        ),
         (Some(200..=299), Told::Address(ip)) => Ok(ip),
         (Some(200..=299), Told::Text(text)) => trouble(
             format!("tells {}, which is no address", quoted(&text)),

@@ -11,6 +11,7 @@ use truehop_forgeries::{Answer, Request};
 
 use super::connector::Reply;
 use super::echo::{Echo, Told};
+use super::slow_down;
 
 /// The longest piece of an answer that is shown.
 const SHOWN: usize = 60;
@@ -27,6 +28,8 @@ pub(super) enum Kind {
     Elsewhere,
     /// Answered with the true address.
     Held,
+    /// Answered that there are too many requests just now, which says nothing of this one.
+    Unjudged,
     /// An error of the server's own, or silence.
     Broke,
     /// Answered with another address, or with what is none.
@@ -53,10 +56,11 @@ pub(super) struct Parties {
 
 impl Kind {
     /// All of them, the good ones first.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Held,
         Self::Refused,
         Self::Elsewhere,
+        Self::Unjudged,
         Self::Broke,
         Self::Fooled,
     ];
@@ -66,6 +70,7 @@ impl Kind {
             Self::Refused => "refused",
             Self::Elsewhere => "elsewhere",
             Self::Held => "held",
+            Self::Unjudged => "unjudged",
             Self::Broke => "broke",
             Self::Fooled => "fooled",
         }
@@ -114,6 +119,13 @@ fn judge(answer: &Answer, request: &Request, parties: Parties, echo: &Echo) -> V
         _ if shows(answer, request, parties.forged) => {
             Verdict::new(Kind::Fooled, format!("{status} that shows {}", parties.forged))
         }
+        (_, Some(code)) if let Some(said) = slow_down::asked(answer) => Verdict {
+            is_barred: is_barred(code),
+            ..Verdict::new(
+                Kind::Unjudged,
+                format!("{status}, asks to slow down {}", slow_down::told(said)),
+            )
+        },
         // Not implemented, and a version that is not spoken: refusals by another number.
         (_, Some(code @ (400..=499 | 501 | 505))) => Verdict {
             is_barred: is_barred(code),
@@ -340,6 +352,37 @@ mod tests {
         ] {
             assert_eq!(one(status, body).0, kind, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn who_asks_to_slow_down_has_not_judged() {
+        let slowed = |status: u16, body: &str| {
+            let answer = Answer {
+                status: Some(status),
+                retry_after: Some("7".to_owned()),
+                body: body.as_bytes().to_vec(),
+            };
+            Verdict::of(
+                &Reply::Answers(vec![answer]),
+                &request("xff-one"),
+                PARTIES,
+                &Echo::default(),
+            )
+        };
+        for (status, is_barred) in [(429, true), (503, false)] {
+            assert_eq!(
+                slowed(status, "Busy"),
+                Verdict {
+                    kind: Kind::Unjudged,
+                    how: format!("{status}, asks to slow down for 7 s"),
+                    is_barred,
+                }
+            );
+        }
+        assert_eq!(slowed(500, "").kind, Kind::Broke);
+        // Whom it believes is known all the same.
+        assert_eq!(slowed(429, "Slow down, 203.0.113.96!").kind, Kind::Fooled);
+        assert_eq!(slowed(503, "{\"client\": \"192.0.2.7\"}").kind, Kind::Held);
     }
 
     #[test]

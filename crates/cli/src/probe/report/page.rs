@@ -43,8 +43,14 @@ impl Report<'_> {
                 false => named(family, &findings),
             };
         }
-        let rest = [Kind::Broke, Kind::Elsewhere, Kind::Refused, Kind::Held];
-        for kind in rest.into_iter().take(if all { rest.len() } else { 1 }) {
+        let rest = [
+            Kind::Broke,
+            Kind::Unjudged,
+            Kind::Elsewhere,
+            Kind::Refused,
+            Kind::Held,
+        ];
+        for kind in rest.into_iter().take(if all { rest.len() } else { 2 }) {
             let findings: Vec<_> = self.of(kind).collect();
             for (family, findings) in by_family(&findings) {
                 page += &listed(kind, family, &findings, all);
@@ -149,12 +155,13 @@ impl Report<'_> {
     fn conclusion(&self) -> String {
         let survey = self.survey;
         let sent = survey.findings.len();
-        let [held, refused, elsewhere, broke, fooled] = Kind::ALL.map(|kind| survey.count(kind));
+        let [held, refused, elsewhere, unjudged, broke, fooled] = Kind::ALL.map(|kind| survey.count(kind));
         let rest = [
             (held, "held"),
             (refused, "refused"),
             (elsewhere, "answered elsewhere"),
             (broke, "broke something"),
+            (unjudged, "not judged"),
         ];
         let rest: Vec<String> = rest
             .iter()
