@@ -3,6 +3,8 @@
 //! Invariant: what is read can be sent. Every word is known, every character is a byte, and what only HTTP/1 can say is
 //! said in HTTP/1.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -140,6 +142,15 @@ impl Forgery {
                 .filter(|name| name != "host"),
             _ => None,
         }
+    }
+
+    /// The request with this claim of another address, of either family, if it has a [`plain_header`](Self::plain_header).
+    pub fn claim_of(&self, ip: IpAddr, cast: &Cast, place: &Place<'_>) -> Option<Request> {
+        let header = self.plain_header()?;
+        let claim = self.fields.first()?.1.plain_claim_of(ip, &header)?;
+        let mut request = self.request(cast, place);
+        request.fields.first_mut()?.1 = claim.into_bytes();
+        Some(request)
     }
 
     /// Whether this header, in lower case, is among what it says.
@@ -352,6 +363,55 @@ mod tests {
         }
         // One name is not another for being in it.
         assert!(!named("line-no-space").carries("forwarded"));
+    }
+
+    #[test]
+    fn a_plain_claim_is_made_of_any_address_as_proxies_write_it() {
+        let cast = Cast {
+            forged: [203, 0, 113, 96].into(),
+            trusted: [127, 0, 0, 1].into(),
+        };
+        let place = Place {
+            host: "a",
+            path: "/",
+            beside: &[],
+        };
+        let forgeries = forgeries().unwrap();
+        let named = |name: &str| forgeries.iter().find(|forgery| forgery.name == name).unwrap();
+        for (name, ipv4, ipv6) in [
+            ("xff-one", "192.0.2.7", "2001:db8::7"),
+            ("xff-port", "192.0.2.7:4711", "[2001:db8::7]:4711"),
+            ("forwarded", "for=192.0.2.7", "for=\"[2001:db8::7]\""),
+            ("cloudfront-viewer-address", "192.0.2.7:4711", "2001:db8::7:4711"),
+        ] {
+            let forgery = named(name);
+            for (ip, claim) in [("192.0.2.7", ipv4), ("2001:db8::7", ipv6)] {
+                let request = forgery.claim_of(ip.parse().unwrap(), &cast, &place).unwrap();
+                let claims: Vec<&[u8]> = request.claims().collect();
+                assert_eq!(claims, [claim.as_bytes()], "{name}");
+            }
+        }
+        // One that is plain says the same of the forged address as its line.
+        for forgery in forgeries
+            .iter()
+            .filter(|forgery| forgery.plain_header().is_some())
+        {
+            let (line, made) = (
+                forgery.request(&cast, &place),
+                forgery.claim_of(cast.forged.into(), &cast, &place),
+            );
+            assert_eq!(
+                made.unwrap().claims().collect::<Vec<_>>(),
+                line.claims().collect::<Vec<_>>(),
+                "{}",
+                forgery.name
+            );
+        }
+        assert!(
+            named("xff-list")
+                .claim_of(cast.forged.into(), &cast, &place)
+                .is_none()
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a text has no word that nobody knows and no character that is not a byte, so replacing cannot fail.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -92,15 +92,34 @@ impl Text {
 
     /// Whether it is the forged address as proxies write it: alone, with a port, or as `Forwarded` wants it.
     pub(crate) fn is_plain_claim(&self) -> bool {
+        self.plain_claim_of(Ipv4Addr::UNSPECIFIED.into(), "").is_some()
+    }
+
+    /// This claim with another address, as the proxies write it that have the header, which is in lower case. None if this is
+    /// no plain claim.
+    pub(crate) fn plain_claim_of(&self, ip: IpAddr, header: &str) -> Option<String> {
         let is_port = |said: &[u8]| {
             said.strip_prefix(b":")
                 .is_some_and(|port| (1..=4).contains(&port.len()) && port.iter().all(u8::is_ascii_digit))
         };
         match self.0.as_slice() {
-            [Piece::Word(Word::Forged(Spelling::Usual), 1)] => true,
-            [Piece::Word(Word::Forged(Spelling::Usual), 1), Piece::Said(port)] => is_port(port),
-            [Piece::Said(begin), Piece::Word(Word::Forged(Spelling::Usual), 1)] => begin == b"for=",
-            _ => false,
+            [Piece::Word(Word::Forged(Spelling::Usual), 1)] => Some(ip.to_string()),
+            [Piece::Word(Word::Forged(Spelling::Usual), 1), Piece::Said(port)] if is_port(port) => {
+                let port = String::from_utf8_lossy(port);
+                // CloudFront writes no brackets.
+                Some(match ip.is_ipv4() || header == "cloudfront-viewer-address" {
+                    true => format!("{ip}{port}"),
+                    false => format!("[{ip}]{port}"),
+                })
+            }
+            [Piece::Said(begin), Piece::Word(Word::Forged(Spelling::Usual), 1)] if begin == b"for=" => {
+                Some(match ip {
+                    IpAddr::V4(ip) => format!("for={ip}"),
+                    // RFC 7239, section 6.
+                    IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
+                })
+            }
+            _ => None,
         }
     }
 
