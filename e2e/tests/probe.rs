@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test sets up must work")]
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,7 +65,14 @@ fn count(report: &Value, of: &str) -> u64 {
 fn scripted(
     answer: impl Fn(&str, usize) -> Option<String> + Send + 'static,
 ) -> (SocketAddr, Receiver<TcpStream>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    scripted_at(Ipv4Addr::LOCALHOST.into(), answer)
+}
+
+fn scripted_at(
+    ip: IpAddr,
+    answer: impl Fn(&str, usize) -> Option<String> + Send + 'static,
+) -> (SocketAddr, Receiver<TcpStream>) {
+    let listener = TcpListener::bind((ip, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let (silent, silences) = sync_channel(1);
     thread::spawn(move || {
@@ -264,6 +271,56 @@ fn who_lets_some_in_by_a_claim_is_fooled() {
                 .contains("203.0.113.96: 403, but let in as 127.0.0.1")
         );
     }
+}
+
+#[test]
+fn who_lets_some_in_by_a_claim_is_fooled_over_ipv6_too() {
+    // Each as its proxy would write it: of no other spelling it is said that it is let in.
+    let claims = [
+        ("xff-one", "X-Forwarded-For: 203.0.113.96", "X-Forwarded-For: ::1"),
+        (
+            "xff-port",
+            "X-Forwarded-For: 203.0.113.96:4711",
+            "X-Forwarded-For: [::1]:4711",
+        ),
+        (
+            "forwarded",
+            "Forwarded: for=203.0.113.96",
+            "Forwarded: for=\"[::1]\"",
+        ),
+        (
+            "cloudfront-viewer-address",
+            "CloudFront-Viewer-Address: 203.0.113.96:4711",
+            "CloudFront-Viewer-Address: ::1:4711",
+        ),
+    ];
+    let (sent, seen) = sync_channel(1 << 12);
+    let (server, _silences) = scripted_at(Ipv6Addr::LOCALHOST.into(), move |request, _| {
+        sent.send(request.to_owned()).unwrap();
+        match request.contains("203.0.113.96") {
+            true => Some("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n".to_owned()),
+            false => ok("::1"),
+        }
+    });
+    let (status, report) = reported(&[&url(server)]);
+    assert_eq!(
+        (status, &report["client"]),
+        (Some(1), &"::1".into()),
+        "{report:#}"
+    );
+    let sent: Vec<String> = seen.try_iter().collect();
+    for (name, forged, own) in claims {
+        assert_eq!(verdict(&report, name), "fooled", "{name}");
+        for line in [forged, own] {
+            let is = |request: &&String| request.contains(&format!("\r\n{line}\r\n\r\n"));
+            assert!(sent.iter().any(|request| is(&request)), "{line}");
+        }
+    }
+    assert!(
+        report
+            .to_string()
+            .contains("203.0.113.96: 403, but let in as ::1")
+    );
 }
 
 #[test]

@@ -218,14 +218,13 @@ impl Plan<'_> {
         self.languages.iter().map(sayable).sum()
     }
 
-    /// The request of a forgery, for a page that nobody has asked for yet.
-    fn request(&self, forgery: &Forgery, cast: &Cast) -> Request {
-        let place = Place {
+    /// A request for a page that nobody has asked for yet.
+    fn request<R>(&self, made: impl FnOnce(&Place<'_>) -> R) -> R {
+        made(&Place {
             host: self.host,
             path: &self.pages.fresh(),
             beside: &[("User-Agent", AGENT), ("Cache-Control", "no-store")],
-        };
-        forgery.request(cast, &place)
+        })
     }
 
     fn pace(&self) -> Interval {
@@ -240,10 +239,10 @@ impl Plan<'_> {
             forged: FORGED[0],
             trusted: self.trusted,
         };
-        let forgery = Forgery::honest();
-        let mut reply = self.ask(&self.request(&forgery, &cast), language, pace).await;
+        let honest = || self.request(|place| Forgery::honest().request(&cast, place));
+        let mut reply = self.ask(&honest(), language, pace).await;
         if self.slow_down.wait(&reply).await {
-            reply = self.ask(&self.request(&forgery, &cast), language, pace).await;
+            reply = self.ask(&honest(), language, pace).await;
         }
         address(&reply, self.echo, self.pages.path).map_err(|no_echo| match self.connector.tls {
             Some(_) => no_echo,
@@ -254,19 +253,14 @@ impl Plan<'_> {
     /// Tries a forgery, and once more if the server asks to slow down and says nothing else.
     async fn judge(
         &self,
-        forgery: &Forgery,
-        cast: &Cast,
-        client: IpAddr,
+        forgery: impl Fn(&Place<'_>) -> Request,
+        parties: Parties,
         language: Language,
         pace: &mut Interval,
     ) -> Verdict {
-        let parties = Parties {
-            client,
-            forged: cast.forged.into(),
-        };
         let mut has_waited = false;
         loop {
-            let request = self.request(forgery, cast);
+            let request = self.request(&forgery);
             let reply = self.ask(&request, language, pace).await;
             let mut verdict = Verdict::of(&reply, &request, parties, self.echo);
             if verdict.kind != Kind::Unjudged {
@@ -308,6 +302,10 @@ impl<'a> Survey<'a> {
             forged: FORGED.into_iter().find(not_ours).unwrap_or(FORGED[0]),
             trusted: plan.trusted,
         };
+        let parties = Parties {
+            client: self.client,
+            forged: cast.forged.into(),
+        };
         let mut pace = plan.pace();
         for forgery in plan.corpus {
             if !plan
@@ -321,22 +319,22 @@ impl<'a> Survey<'a> {
         for language in &plan.languages {
             for forgery in plan.corpus.iter().filter(|forgery| forgery.is_sayable(*language)) {
                 bar.inc(1);
-                if claims_only(self.client, plan.request(forgery, &cast).claims()) {
+                let forged = |place: &Place<'_>| forgery.request(&cast, place);
+                if claims_only(self.client, plan.request(forged).claims()) {
                     self.not_sent.push((forgery, NotSent::OurAddress));
                     continue;
                 }
-                let mut verdict = plan
-                    .judge(forgery, &cast, self.client, *language, &mut pace)
-                    .await;
-                if verdict.is_barred
-                    && forgery.plain_header().is_some()
-                    && let IpAddr::V4(us) = self.client
-                {
+                let mut verdict = plan.judge(forged, parties, *language, &mut pace).await;
+                if verdict.is_barred && forgery.plain_header().is_some() {
                     // Barred for the address that it claims, or for claiming at all? Our own tells.
-                    let own = Cast { forged: us, ..cast };
-                    let honest = plan.judge(forgery, &own, self.client, *language, &mut pace).await;
+                    let us = self.client;
+                    let own = |place: &Place<'_>| {
+                        let claim = forgery.claim_of(us, &cast, place);
+                        claim.unwrap_or_else(|| forgery.request(&cast, place))
+                    };
+                    let honest = plan.judge(own, parties, *language, &mut pace).await;
                     if honest.kind == Kind::Held {
-                        let how = format!("{}: {}, but let in as {us}", cast.forged, verdict.how);
+                        let how = format!("{}: {}, but let in as {us}", parties.forged, verdict.how);
                         verdict = Verdict::new(Kind::Fooled, how);
                     }
                 }
