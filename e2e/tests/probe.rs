@@ -638,6 +638,33 @@ fn who_takes_everybody_for_its_proxy_is_told_so() {
 }
 
 #[test]
+fn who_probes_from_the_trusted_proxy_is_told_so() {
+    let (asked, requests) = sync_channel(1 << 12);
+    let (server, _silences) = scripted(move |_, _| {
+        asked.send(()).unwrap();
+        ok("127.0.0.1")
+    });
+    for args in [
+        &["--from", "127.0.0.2", "--trusted", "127.0.0.2"][..],
+        &["--trusted", "127.0.0.1"],
+    ] {
+        let exit = probed(&[&[&*url(server)], args].concat());
+        assert_eq!((exit.status, &*exit.stdout), (Some(64), ""), "{exit:#?}");
+        let own = format!("--trusted {} is our own address", args[args.len() - 1]);
+        assert!(
+            exit.stderr.contains(&own) && exit.stderr.contains("--from IP"),
+            "{exit:#?}"
+        );
+    }
+    assert!(requests.try_recv().is_err(), "something was asked all the same");
+    // The proxy's address is all that the deployment knows of us.
+    let exit = probed(&[&url(server), "--from", "127.0.0.2", "--trusted", "127.0.0.1"]);
+    assert_eq!((exit.status, &*exit.stdout), (Some(1), ""), "{exit:#?}");
+    let told = "takes us for 127.0.0.1, which --trusted says is its proxy, when we are honest";
+    assert!(exit.stderr.contains(told), "{exit:#?}");
+}
+
+#[test]
 fn what_is_no_echo_is_told_with_the_mend() {
     let edge = edge("from = \"peer\"");
     for (path, args, told) in [

@@ -20,7 +20,7 @@ mod tls;
 mod verdict;
 
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -71,6 +71,7 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
     let bar = bar();
     let arrive = async {
         let (connector, handshake) = reach(args, addresses).await?;
+        is_no_proxy(args, handshake.from)?;
         let mut languages = vec![Language::Http1];
         languages.extend(handshake.speaks_http2.then_some(Language::Http2));
         let plan = Plan {
@@ -80,7 +81,7 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
             echo: &echo,
             corpus,
             languages,
-            trusted: args.trusted,
+            trusted: args.trusted.unwrap_or(Ipv4Addr::LOCALHOST),
             rate: args.rate,
             slow_down: SlowDown::new(bar.clone()),
         };
@@ -101,6 +102,16 @@ async fn run(args: &ProbeArgs, addresses: &[SocketAddr], corpus: &[Forgery]) -> 
         let message = format!(
             "error: {url} takes us for {client}, and not for {expected}, when we are honest\nhelp: if that is a proxy \
              of yours, its claim is not read; truehop recipe shows what each side must say"
+        );
+        return Err(Failure::new(Status::Negative, message));
+    }
+    if args
+        .trusted
+        .is_some_and(|trusted| IpAddr::from(trusted) == client)
+    {
+        let message = format!(
+            "error: {url} takes us for {client}, which --trusted says is its proxy, when we are honest\nhelp: then it \
+             takes everybody for that proxy, whose claim is not read; truehop recipe shows what each side must say"
         );
         return Err(Failure::new(Status::Negative, message));
     }
@@ -157,6 +168,21 @@ fn addresses(args: &ProbeArgs) -> Result<Vec<SocketAddr>, Failure> {
             format!("error: {host:?} has no address that can be connected to from there"),
         )),
         false => Ok(addresses),
+    }
+}
+
+/// Refuses to come from the address that is said to be a trusted proxy's.
+fn is_no_proxy(args: &ProbeArgs, from: IpAddr) -> Result<(), Failure> {
+    match args.trusted {
+        Some(trusted) if IpAddr::from(trusted) == from => Err(Failure::new(
+            Status::Usage,
+            format!(
+                "error: --trusted {trusted} is our own address: who trusts it is right to believe whatever we claim, and \
+                 no verdict would mean anything\nhelp: probe from an address that is not trusted: with --from IP, or from \
+                 another machine"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

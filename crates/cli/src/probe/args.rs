@@ -56,9 +56,10 @@ pub(crate) struct ProbeArgs {
     /// Your address, as honest requests must be answered.
     #[arg(long, value_name = "IP")]
     pub(crate) expect: Option<IpAddr>,
-    /// A proxy that the deployment trusts; some forgeries claim to have come through it.
-    #[arg(long, value_name = "IPV4", default_value_t = Ipv4Addr::LOCALHOST)]
-    pub(crate) trusted: Ipv4Addr,
+    /// A proxy that the deployment trusts, and not this end; some forgeries claim to have come through it
+    /// [default: 127.0.0.1].
+    #[arg(long, value_name = "IPV4")]
+    pub(crate) trusted: Option<Ipv4Addr>,
     /// Connect from this address of this machine.
     #[arg(long, value_name = "IP", value_parser = |text: &str| text.parse().map(|ip: IpAddr| ip.to_canonical()))]
     pub(crate) from: Option<IpAddr>,
