@@ -376,7 +376,9 @@ fn a_public_address_is_probed_after_consent_only_and_over_http2_too() {
     let refused = probed(&[]);
     assert_eq!(refused.status, Some(64), "{refused:#?}");
     assert!(
-        refused.stderr.contains("nothing was sent") && refused.stderr.contains("--yes"),
+        refused.stderr.contains("nothing was sent")
+            && refused.stderr.contains("This sends ")
+            && refused.stderr.contains("--yes"),
         "{refused:#?}"
     );
     let log = || fs::read_to_string(dir.path().join("access.log")).unwrap();

@@ -12,6 +12,7 @@ mod cause;
 mod connector;
 mod consent;
 mod echo;
+mod extent;
 mod report;
 mod slow_down;
 mod survey;
@@ -31,6 +32,7 @@ use truehop_forgeries::{Forgery, Language, forgeries, mends};
 
 pub(crate) use args::{HELP, ProbeArgs};
 use connector::{Connector, Handshake};
+use extent::Extent;
 use report::Report;
 use slow_down::SlowDown;
 use survey::{End, NoEcho, Pages, Plan, Survey};
@@ -57,7 +59,11 @@ pub(crate) fn probe(args: &ProbeArgs) -> Result<Status, Failure> {
         return Err(Failure::new(Status::Usage, message));
     }
     let addresses = addresses(args)?;
-    consent::ask(args, &addresses, corpus.len())?;
+    let languages = match args.url.is_tls {
+        true => &[Language::Http1, Language::Http2][..],
+        false => &[Language::Http1],
+    };
+    consent::ask(args, &addresses, Extent::of(&corpus, languages))?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()

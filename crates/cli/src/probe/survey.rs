@@ -18,9 +18,9 @@ use super::slow_down::{self, SlowDown};
 use super::verdict::{Kind, Parties, Verdict, quoted, shown};
 
 /// After so many forgeries an honest request is sent.
-const HONEST_EVERY: usize = 25;
+pub(super) const HONEST_EVERY: usize = 25;
 /// With so many honest requests it begins: one address for all of them.
-const HONEST_FIRST: usize = 3;
+pub(super) const HONEST_FIRST: usize = 3;
 
 /// So many places of addresses in an answer are named at most.
 const NAMED: usize = 5;
