@@ -44,6 +44,8 @@ impl Echo {
         if let Ok(value) = serde_json::from_slice(body) {
             search(&value, "", &mut found);
         }
+        // Names that are empty cannot be said.
+        found.retain(|at| at.parse::<Self>().is_ok());
         found
     }
 }
@@ -178,6 +180,14 @@ mod tests {
         );
         assert_eq!(Echo::elsewhere(body), ["/a/b~1c/1", "/client", "/origin"]);
         assert!(Echo::elsewhere(b"203.0.113.9").is_empty());
+        // The option has no way to say these.
+        for unnamed in [
+            "\"203.0.113.9\"",
+            "{\"\": \"203.0.113.9\"}",
+            "{\"a\": {\"\": [\"::1\"]}}",
+        ] {
+            assert!(Echo::elsewhere(unnamed.as_bytes()).is_empty(), "{unnamed}");
+        }
         for unnamed in ["", "/", "client.", "a..b", "/a/"] {
             assert!(unnamed.parse::<Echo>().is_err(), "{unnamed}");
         }
