@@ -99,7 +99,8 @@ impl Reading {
 
     pub(crate) fn end(self) -> Vec<Answer> {
         let answer = Answer {
-            status: self.status,
+            // An interim one, with nothing behind it, is none.
+            status: self.status.filter(|status| *status >= 200),
             retry_after: self.retry_after,
             body: self.body,
         };
@@ -361,6 +362,14 @@ mod tests {
         );
         let plain = &heard(&frames(&[early, (HEADERS, END_HEADERS | END_STREAM, &[0x88])])).1[0];
         assert_eq!((plain.status, &plain.retry_after), (Some(200), &None));
+    }
+
+    #[test]
+    fn an_interim_answer_alone_is_none() {
+        let early: (u8, u8, &[u8]) = (HEADERS, END_HEADERS, &[0x08, 3, b'1', b'0', b'3']);
+        assert_eq!(heard(&frames(&[early])).1, []);
+        let last: (u8, u8, &[u8]) = (HEADERS, END_HEADERS | END_STREAM, &[0x89]);
+        assert_eq!(heard(&frames(&[early, last])).1[0].status, Some(204));
     }
 
     #[test]
