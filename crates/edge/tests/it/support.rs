@@ -17,13 +17,10 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use rustix::net::RecvFlags;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
-    SupportedProtocolVersion,
-};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use truehop::Policy;
 use truehop_delivery::{Guard, Parcel, ParcelBody};
 use truehop_edge::{
@@ -46,7 +43,7 @@ pub(crate) const WAYS: [Way; 4] = [Way::Tcp, Way::Unix, Way::Tls13, Way::Tls12];
 pub(crate) struct Site {
     running: Option<Running>,
     listeners: Vec<String>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Site {
@@ -94,7 +91,7 @@ impl Site {
         Self {
             listeners: bound.listeners(),
             running: Some(bound.start(Default::default()).unwrap()),
-            _directory: directory,
+            directory,
         }
     }
 
@@ -108,7 +105,7 @@ impl Site {
         };
         let tls = |version| {
             let socket = TcpStream::connect(place(2)).unwrap();
-            Client::Tls(Box::new(StreamOwned::new(tls_client(version), socket)))
+            Client::Tls(Box::new(StreamOwned::new(self.tls_client(version), socket)))
         };
         match way {
             Way::Tcp => Client::Tcp(TcpStream::connect(place(0)).unwrap()),
@@ -116,6 +113,19 @@ impl Site {
             Way::Tls13 => tls(&rustls::version::TLS13),
             Way::Tls12 => tls(&rustls::version::TLS12),
         }
+    }
+
+    /// A client that believes this edge's certificate, and no other.
+    fn tls_client(&self, version: &'static SupportedProtocolVersion) -> ClientConnection {
+        let certificate = CertificateDer::from_pem_file(self.directory.path().join("cert.pem")).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        ClientConnection::new(Arc::new(config), ServerName::try_from("edge.test").unwrap()).unwrap()
     }
 
     pub(crate) fn stop(mut self) {
@@ -276,10 +286,10 @@ impl Write for Client {
 
 fn certificate(directory: &Path) -> TlsConfig {
     let (cert, key) = (directory.join("cert.pem"), directory.join("key.pem"));
-    let words =
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=edge.test";
+    let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=edge.test \
+                 -addext subjectAltName=DNS:edge.test -addext basicConstraints=critical,CA:FALSE";
     let made = Command::new("openssl")
-        .args(words.split(' '))
+        .args(words.split(' ').filter(|word| !word.is_empty()))
         .arg("-keyout")
         .arg(&key)
         .arg("-out")
@@ -288,57 +298,6 @@ fn certificate(directory: &Path) -> TlsConfig {
     let made = made.unwrap_or_else(|error| panic!("openssl, which makes the certificate: {error}"));
     assert!(made.status.success(), "{made:?}");
     TlsConfig { cert, key }
-}
-
-fn tls_client(version: &'static SupportedProtocolVersion) -> ClientConnection {
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
-    ClientConnection::new(Arc::new(config), ServerName::try_from("edge.test").unwrap()).unwrap()
-}
-
-/// Takes every server for the right one.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        aws_lc_rs::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }
 
 /// So many bytes, none like its neighbours.
