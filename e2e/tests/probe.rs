@@ -325,13 +325,19 @@ fn who_lets_some_in_by_a_claim_is_fooled_over_ipv6_too() {
 
 #[test]
 fn who_turns_every_claim_away_is_not_said_to_believe_none() {
-    let (server, _silences) = scripted(|request, _| match request.contains("X-Forwarded-For: ") {
+    let claims = |request: &str| request.to_ascii_lowercase().contains("\r\nx-forwarded-for: ");
+    let (server, _silences) = scripted(move |request, _| match claims(request) {
         true => Some("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n".to_owned()),
         false => ok("127.0.0.1"),
     });
     let exit = probed(&[&url(server)]);
     assert_eq!(exit.status, Some(0), "{exit:#?}");
-    assert!(exit.stdout.contains("plain claims were turned away"), "{exit:#?}");
+    let plain = forgeries().unwrap();
+    let plain = plain
+        .iter()
+        .filter(|forgery| forgery.plain_header().as_deref() == Some("x-forwarded-for"));
+    let told = format!("note: {} plain claims were turned away", plain.count());
+    assert!(exit.stdout.contains(&told), "{told}: {exit:#?}");
     let last = exit.stdout.lines().last().unwrap();
     assert!(last.ends_with("were turned away unread"), "{last}");
 }
@@ -606,6 +612,7 @@ fn who_speaks_tls_where_none_is_or_none_where_it_is_is_told_so() {
     ));
     for server in [
         edge.address(),
+        saying(b""),
         saying(b"\x15\x03\x01\0\x02\x02\x0a"),
         saying(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 57\r\n\r\n<p>The plain HTTP request was sent to HTTPS port</p>....."),
         saying(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"),
@@ -634,6 +641,9 @@ fn who_takes_everybody_for_its_proxy_is_told_so() {
     let exit = probed(&[&url(server)]);
     assert_eq!(exit.status, Some(0), "{exit:#?}");
     assert!(exit.stdout.contains("--from 127.0.0.2 tells"), "{exit:#?}");
+    // Who chose to come from there knows that.
+    let exit = probed(&[&url(server), "--from", "127.0.0.1"]);
+    assert!(!exit.stdout.contains("--from 127.0.0.2 tells"), "{exit:#?}");
     // Who expects it knows better.
     let expected = probed(&[&url(server), "--from", "127.0.0.2", "--expect", "127.0.0.1"]);
     assert_eq!(expected.status, Some(0), "{expected:#?}");
@@ -686,6 +696,26 @@ fn what_is_no_echo_is_told_with_the_mend() {
     let exit = probed(&[&url(silent), "--timeout", "1"]);
     assert_eq!(exit.status, Some(69), "{exit:#?}");
     assert!(exit.stderr.contains("in time"), "{exit:#?}");
+
+    // Half an answer, which never goes on, is none.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let halting = listener.local_addr().unwrap();
+    let _halting = thread::spawn(move || {
+        let half = |stream: Result<TcpStream, _>| {
+            let mut stream = stream.unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n127.0.0.1");
+            stream
+        };
+        listener.incoming().map(half).collect::<Vec<_>>()
+    });
+    let exit = probed(&[&url(halting), "--timeout", "1"]);
+    assert!(exit.stderr.contains("in time"), "{exit:#?}");
+
+    let (fickle, _silences) = scripted(|_, before| ok(["127.0.0.1", "127.0.0.2"][before % 2]));
+    let exit = probed(&[&url(fickle)]);
+    assert_eq!(exit.status, Some(69), "{exit:#?}");
+    let told = "takes us for 127.0.0.1 and then for 127.0.0.2";
+    assert!(exit.stderr.contains(told), "{exit:#?}");
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let closed = listener.local_addr().unwrap();
@@ -826,6 +856,20 @@ fn who_asks_to_slow_down_for_good_is_not_judged() {
     );
     let last = exit.stdout.lines().last().unwrap();
     assert!(last.ends_with(" not judged"), "{last}");
+
+    // Each is asked twice, where there is time for it.
+    let (asked, requests) = sync_channel(1 << 12);
+    let (server, _silences) = scripted(move |request, _| match request.contains("\r\nX-Real-IP: ") {
+        true => {
+            asked.send(()).unwrap();
+            busy(503, "0")
+        }
+        false => ok("127.0.0.1"),
+    });
+    let (_, report) = reported(&[&url(server)]);
+    let unjudged = usize::try_from(count(&report, "unjudged")).unwrap();
+    assert!((1..=30).contains(&unjudged), "{}", report["counts"]);
+    assert_eq!(requests.try_iter().count(), 2 * unjudged);
 
     // Who never says anything else is none to be probed.
     let (server, _silences) = scripted(|_, _| busy(429, "0"));

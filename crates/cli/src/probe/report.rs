@@ -209,3 +209,37 @@ fn over(language: Language) -> &'static str {
         Language::Http2 => "h2",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use indicatif::ProgressBar;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_not_ours_is_told_as_what_it_likely_is() {
+        let (out, private) = ("198.51.100.7", "10.0.0.1");
+        let (far, near) = ("203.0.113.9:80", "192.168.0.10:80");
+        for (client, to, told) in [
+            (private, far, "likely of its own proxy"),
+            (private, near, "Behind NAT that is right"),
+            (out, far, "Behind NAT that is right"),
+            (out, near, "Behind NAT that is right"),
+        ] {
+            let report = Report {
+                url: String::new(),
+                agent: "",
+                to: to.parse().unwrap(),
+                from: [192, 0, 2, 7].into(),
+                is_from_chosen: false,
+                is_blind: false,
+                survey: &Survey::new(client.parse().unwrap()),
+                slow_down: &SlowDown::new(ProgressBar::hidden()),
+                end: &End::Whole,
+                mends: BTreeMap::new(),
+            };
+            let [note] = report.notes().try_into().unwrap();
+            assert!(note.contains(told), "{client} at {to}: {note}");
+        }
+    }
+}

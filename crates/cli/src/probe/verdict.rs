@@ -348,9 +348,36 @@ mod tests {
                 Kind::Refused,
             ),
             (403, "1203.0.113.96 and 203.0.113.961", Kind::Refused),
+            (403, "9.203.0.113.96 is banned", Kind::Refused),
             (400, "bad line: 203.0.113.96:+80", Kind::Refused),
         ] {
             assert_eq!(one(status, body).0, kind, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_stands_in_many_a_page_by_chance_is_not_repeated() {
+        let page = answers(&[(200, "<html>\nstd::net ::1\n</html>")]);
+        for name in ["xff-unspecified6", "xff-loopback6"] {
+            let verdict = Verdict::of(&page, &request(name), PARTIES, &Echo::default());
+            assert_eq!(verdict.kind, Kind::Elsewhere, "{name}");
+        }
+    }
+
+    #[test]
+    fn who_is_turned_away_for_who_he_is_is_told_from_who_is_for_what_he_said() {
+        for (status, is_barred) in [
+            (401, true),
+            (403, true),
+            (429, true),
+            (451, true),
+            (400, false),
+            (404, false),
+            (502, false),
+        ] {
+            let reply = answers(&[(status, "No")]);
+            let verdict = Verdict::of(&reply, &request("xff-one"), PARTIES, &Echo::default());
+            assert_eq!(verdict.is_barred, is_barred, "{status}");
         }
     }
 
