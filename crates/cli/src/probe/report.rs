@@ -150,14 +150,14 @@ impl Report<'_> {
         }
         if self.slow_down.times() > 0 || survey.count(Kind::Unjudged) > 0 {
             let mut note = format!(
-                "the server asked to slow down (429 or 503 with Retry-After), and was waited for {} times, {} s in all. \
-                 A lower --rate may need no waits",
+                "the server asked to slow down (429 or 503 with Retry-After), and was waited for (times: {}, seconds \
+                 in all: {}). A lower --rate may need no waits",
                 self.slow_down.times(),
                 self.slow_down.waited().as_secs()
             );
             if let count @ 1.. = survey.count(Kind::Unjudged) {
                 note += &format!(
-                    ". {count} forgeries were not judged: it asked so once more, or for longer than it is waited for"
+                    ". Not judged: {count}, since it asked so once more, or for longer than it is waited for"
                 );
             }
             notes.push(note);
