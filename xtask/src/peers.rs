@@ -11,13 +11,11 @@ use crate::steps::{Steps, succeeds};
 use crate::{target, workspace};
 
 /// Programs, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("apache2", "apache2"),
     ("caddy", "caddy"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
-    // Its stream module, which is no program.
-    ("nginx", "libnginx-mod-stream"),
     ("node", "nodejs"),
     ("curl", "curl"),
     ("ip", "iproute2"),
@@ -26,6 +24,13 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("faketime", "faketime"),
     ("chromium", "chromium"),
 ];
+
+/// What programs need beside themselves, and the Debian packages that have it: whoever has installed the one may not have
+/// installed the other.
+const MODULES: [(&str, &str); 1] = [(
+    "/usr/lib/nginx/modules/ngx_stream_module.so",
+    "libnginx-mod-stream",
+)];
 
 /// Programs that come with the Python packages of `e2e/requirements.txt`.
 const IN_VENV: [&str; 3] = ["gunicorn", "uvicorn", "websockets"];
@@ -40,11 +45,9 @@ pub(crate) struct Peers {
 impl Peers {
     /// Installs what is missing, as far as this user may.
     pub(crate) fn set_up(steps: &mut Steps) -> Self {
-        let mut packages: Vec<&str> = PROGRAMS
-            .iter()
-            .filter(|(program, _)| which(program).is_none())
-            .map(|(_, package)| *package)
-            .collect();
+        let programs = PROGRAMS.iter().filter(|(program, _)| which(program).is_none());
+        let modules = MODULES.iter().filter(|(file, _)| !Path::new(file).is_file());
+        let mut packages: Vec<&str> = programs.chain(modules).map(|(_, package)| *package).collect();
         let venv = Venv::of_tests();
         if !venv.is_ready() {
             packages.extend(Venv::packages());
