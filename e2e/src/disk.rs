@@ -69,6 +69,14 @@ pub fn states_in(data: &Path) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// How many files are done with, in a data directory that an instance is using: unlinked, and their rows say so.
+pub fn deleted_in(data: &Path) -> usize {
+    let catalog = data.join("catalog.sqlite");
+    let catalog = Connection::open_with_flags(&catalog, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let sql = "SELECT count(*) FROM files WHERE state = 'deleted'";
+    catalog.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
 /// How many files the catalog of a data directory knows, which no instance may be using.
 pub fn rows_in(data: &Path) -> u64 {
     states_in(data).values().sum()

@@ -47,7 +47,9 @@ pub use answers::answers;
 pub use chain::{App, Applications, Chain, Joint, Pair, Proxy, Words, peer, version};
 pub use clock::Clock;
 pub use dice::Dice;
-pub use disk::{Tmpfs, blobs_in, files_in, incoming_in, leftovers_in, links_in, rows_in, states_in};
+pub use disk::{
+    Tmpfs, blobs_in, deleted_in, files_in, incoming_in, leftovers_in, links_in, rows_in, states_in,
+};
 pub use forgery::{Answer, Cast, Forgery, Speaks, Visit};
 pub use haproxy::Haproxy;
 pub use http::{Connection, End, Host, Request, Response};
