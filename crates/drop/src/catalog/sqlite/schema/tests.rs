@@ -341,6 +341,19 @@ fn what_cannot_be_brought_up_stays_as_it_was() {
     assert_eq!((version(&db).unwrap(), all(&db, BEFORE)), (4, before));
 }
 
+/// 2 is memory; whatever else would be a file in a directory for temporary ones.
+#[test]
+fn what_is_sorted_or_undone_lies_in_memory() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("catalog.sqlite");
+    for db in [writer(&path, OwnerRule::Either).unwrap(), reader(&path).unwrap()] {
+        let store: i64 = db
+            .pragma_query_value(None, "temp_store", |row| row.get(0))
+            .unwrap();
+        assert_eq!(store, 2);
+    }
+}
+
 #[test]
 fn who_only_reads_brings_nothing_up_and_nobody_guesses_at_a_newer_one() {
     let data = tempfile::tempdir().unwrap();
